@@ -1,0 +1,1 @@
+"""The HTTP interface for participants, operators and auditors."""

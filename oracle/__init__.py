@@ -1,0 +1,1 @@
+"""From signed meter readings to posted, quorum-signed windows."""

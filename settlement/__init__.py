@@ -1,0 +1,1 @@
+"""The settlement core: market, rules and chain access of Trellis."""
