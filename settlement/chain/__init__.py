@@ -1,0 +1,1 @@
+"""The edge to the chain: compiler, embedded node, client."""
