@@ -1,7 +1,7 @@
 """The `trellis` command: a shell whose subcommands come from the entry points of `trellis.commands`.
 
-Each entry point is a function `register(subparsers)` which adds its parsers and sets `run`, called with the parsed
-arguments; `run` returns an exit code, or None for 0. So the packages stay ignorant of each other.
+Each entry point is a function `register(subparsers)` that adds its parsers and sets their default `run`,
+called with the parsed arguments; it returns an exit code, or None for 0. So no package imports another.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
     ├── MissingPrerequisite    exit 2   the machine lacks something: say how to get it
     └── CheckFailed            exit 1   everything ran, and what was checked does not hold
 
-A message is one sentence that says what is wrong and what to do about it; the command line prints it as it is.
+A message is one sentence: what is wrong and what to do about it. The command line prints it as it is.
 Anything else that reaches the top is a bug and shows its traceback.
 """
 
