@@ -1,8 +1,8 @@
 """An embedded chain: anvil, started on a port of its own and stopped with its context.
 
 The contracts are compiled for london and the chain runs london, so gas is counted by that fork's rules. It
-knows no cap on a transaction's gas (EIP-7825 came with osaka, and anvil enforces it only there): whoever sends
-must stay below `TX_GAS_CAP`, and tests can run `Anvil(hardfork="osaka")` to have it enforced.
+knows no cap on a transaction's gas (EIP-7825 came with osaka, and anvil enforces it only there): whoever
+sends must stay below `TX_GAS_CAP`, and tests can run `Anvil(hardfork="osaka")` to have it enforced.
 
 anvil mines on a thread of its own: a read right after a send may be stale, so wait for the receipt
 (`poll_latency=0.002`). Under a pipelined load mine explicitly (`no_mining=True`, then `evm_mine`).

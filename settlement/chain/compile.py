@@ -42,9 +42,7 @@ class Artifact:
     abi: list[Json]
     bytecode: str
     deployed_bytecode: str
-    link_references: dict[
-        str, dict[str, list[dict[str, int]]]
-    ]  # file -> library -> [{start, length}], in bytes
+    link_references: dict[str, dict[str, list[dict[str, int]]]]  # file, library: {start, length} in bytes
 
     def linked(self, libraries: Mapping[str, str] | None = None) -> bytes:
         """The creation bytecode, with the addresses of its libraries filled in by name."""

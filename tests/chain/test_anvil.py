@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from pathlib import Path
@@ -22,9 +23,8 @@ def transfer(client: Web3, chain: Anvil, gas: int = 21_000) -> bytes:
     sender, recipient = (Account.from_key(key) for key in chain.private_keys[:2])
     fields = {"to": recipient.address, "value": 1, "gas": gas, "gasPrice": 0, "chainId": chain.chain_id}
     nonce = client.eth.get_transaction_count(sender.address)
-    return client.eth.send_raw_transaction(
-        sender.sign_transaction({**fields, "nonce": nonce}).raw_transaction
-    )
+    signed = sender.sign_transaction({**fields, "nonce": nonce})
+    return client.eth.send_raw_transaction(signed.raw_transaction)
 
 
 def test_it_answers_with_the_chosen_chain() -> None:
@@ -94,7 +94,7 @@ def test_a_stuck_node_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     chain = Anvil().start()
     process = chain._process
     assert process is not None
-    os.kill(process.pid, 19)  # SIGSTOP: it no longer hears SIGTERM
+    os.kill(process.pid, signal.SIGSTOP)  # it no longer hears SIGTERM
     before = time.monotonic()
     chain.stop()
     assert process.poll() is not None

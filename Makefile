@@ -1,0 +1,53 @@
+# A few verbs; each one first sets up what the locks ask for. ARGS passes options on: make demo ARGS="--help".
+
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+export ETH_HASH_BACKEND ?= pysha3
+BIN := .venv/bin
+# Touched when an environment agrees with its lock.
+STAMP := .set-up
+
+.PHONY: demo test test-brownie check bench snap setup
+.DEFAULT_GOAL := setup
+
+demo: setup
+	@$(BIN)/trellis demo $(ARGS)
+
+test: setup
+	@tools/require forge
+	@if ls tests/contracts/*.t.sol >/dev/null 2>&1; then forge test; fi
+	@$(BIN)/pytest -n 2 $(ARGS)
+
+test-brownie: setup tests/brownie/.venv/$(STAMP)
+	@tests/brownie/run $(ARGS)
+
+check: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@forge fmt --check
+	@if ls contracts/*.sol >/dev/null 2>&1; then solhint --quiet 'contracts/**/*.sol' && $(BIN)/slither . ; fi
+	@$(BIN)/pytest -q tests/unit/test_imports.py
+
+bench: setup
+	@$(BIN)/trellis bench $(ARGS)
+
+# What must not drift by accident: gas, bytecode size, ids, --help. Review the difference, then commit it.
+snap: setup
+	@forge snapshot --snap tests/contracts/snapshots/gas.txt
+	@UPDATE_SNAPSHOTS=1 $(BIN)/pytest -q tests/unit
+
+setup: .venv/$(STAMP) node_modules/$(STAMP)
+	@:
+
+.venv/$(STAMP): pyproject.toml uv.lock
+	@tools/uv sync --frozen
+	@touch $@
+
+node_modules/$(STAMP): package.json package-lock.json
+	@tools/require node
+	@npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+tests/brownie/.venv/$(STAMP): tests/brownie/pyproject.toml tests/brownie/uv.lock
+	@tools/uv sync --frozen --project tests/brownie
+	@touch $@
