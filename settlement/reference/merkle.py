@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from settlement.reference.eip712 import keccak
-from settlement.reference.errors import InvalidProof, TreeFull
+from settlement.reference.errors import InvalidProof, TooManyLeaves
 from settlement.reference.words import check_hash
 
 DEPTH = 20
@@ -41,7 +41,7 @@ ZEROS = _zeros()
 def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     """The nodes of every level up to the root's, without those of empty subtrees."""
     if len(leaves) > MOST_LEAVES:
-        raise TreeFull(len(leaves))
+        raise TooManyLeaves(len(leaves))
     levels = [[check_hash("leaf", leaf) for leaf in leaves]]
     for height in range(DEPTH):
         nodes = levels[-1] + [ZEROS[height]] * (len(levels[-1]) % 2)
@@ -50,7 +50,7 @@ def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
 
 
 def root(leaves: Sequence[bytes]) -> bytes:
-    """The root over `leaves`; TreeFull above 2^20 - 1 of them."""
+    """The root over `leaves`; TooManyLeaves above 2^20 - 1 of them."""
     top = _levels(leaves)[DEPTH]
     return top[0] if top else ZEROS[DEPTH]
 
@@ -87,9 +87,9 @@ class Frontier:
     """Word i is the left sibling that waits at level i, zero where none waits."""
 
     def append(self, leaf: bytes) -> "Frontier":
-        """The frontier with one more leaf; TreeFull at 2^20 - 1."""
+        """The frontier with one more leaf; TooManyLeaves at 2^20 - 1."""
         if self.count >= MOST_LEAVES:
-            raise TreeFull(self.count)
+            raise TooManyLeaves(self.count)
         words, node, height = list(self.words), check_hash("leaf", leaf), 0
         while self.count >> height & 1:
             node, words[height] = node_hash(words[height], node), ZERO

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from settlement.reference import merkle
-from settlement.reference.errors import InvalidProof, TreeFull
+from settlement.reference.errors import InvalidProof, TooManyLeaves
 
 LEAVES = st.lists(st.binary(min_size=32, max_size=32).map(merkle.leaf_hash), max_size=12, unique=True)
 
@@ -49,5 +49,5 @@ def test_a_proof_of_the_wrong_length_or_beyond_the_tree_is_refused() -> None:
 
 def test_a_full_tree_takes_no_more() -> None:
     full = merkle.Frontier(merkle.MOST_LEAVES, (merkle.leaf_hash(merkle.ZERO),) * 20)
-    with pytest.raises(TreeFull):
+    with pytest.raises(TooManyLeaves):
         full.append(merkle.ZERO)

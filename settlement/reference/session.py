@@ -1,0 +1,197 @@
+"""A session's parameters and the grid they name: fixed before anyone signs (docs/formats.md, Session and
+Grid).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+
+from settlement.reference import quality
+from settlement.reference.eip712 import keccak
+from settlement.reference.errors import InvalidGrid, InvalidSession, UnknownQuality
+from settlement.reference.merkle import MOST_LEAVES
+from settlement.reference.product_id import FLEXIBILITY_DOWN
+from settlement.reference.words import check_int, check_uint, word, words
+
+MOST_WINDOWS = 128
+LIMIT_BOUND = 1 << 28
+"""Floor and cap lie within plus and minus this: a premium is at most their distance, within its outer
+bound.
+"""
+
+NO_PARENT = 2**32 - 1
+UNLIMITED_WH = 2**32 - 1
+
+_TYPES = {
+    "kind": 8,
+    "round": 8,
+    "windows": 16,
+    "grid_version": 32,
+    "day": 32,
+    "first_window": 32,
+    "gate": 64,
+    "commit_by": 64,
+    "prove_by": 64,
+    "floor": -32,
+    "cap": -32,
+    "buy_reserve": 32,
+    "sell_reserve": 32,
+    "imbalance_min": -32,
+    "imbalance_max": -32,
+    "max_orders": 32,
+    "bond_nano": 64,
+    "certificate_run": 8,
+}
+"""Bits of each field in the order of the struct; negative for a signed one."""
+
+
+@dataclass(frozen=True)
+class SessionParams:
+    """Everything a trader relies on: the session's id is the hash of all of it."""
+
+    kind: int
+    round: int
+    """The session's place among those of its day and kind, from 0."""
+    windows: int
+    grid_version: int
+    day: int
+    """First window of the delivery day."""
+    first_window: int
+    gate: int
+    """Unix seconds from which no order is accepted."""
+    commit_by: int
+    prove_by: int
+    floor: int
+    """Lowest limit, micro/kWh."""
+    cap: int
+    """Highest limit, micro/kWh."""
+    buy_reserve: int
+    """Kept for each kWh bought until the first run, micro/kWh."""
+    sell_reserve: int
+    """Kept for each kWh sold until the first run, micro/kWh."""
+    imbalance_min: int
+    """Lowest price of an imbalance, micro/kWh."""
+    imbalance_max: int
+    """Highest price of an imbalance, micro/kWh."""
+    max_orders: int
+    bond_nano: int
+    """Paid for each order omitted, or committed in vain."""
+    certificate_run: int
+    """The settlement run that mints certificates; 1 is the first."""
+
+
+def session_id(params: SessionParams) -> bytes:
+    """The hash a schedule names its session by. ValueOutOfRange if a field does not fit its type."""
+    values = []
+    for item in fields(params):
+        value, bits = getattr(params, item.name), _TYPES[item.name]
+        values.append(check_uint(item.name, value, bits) if bits > 0 else check_int(item.name, value, -bits))
+    return keccak(words(values))
+
+
+def check(params: SessionParams) -> None:
+    """InvalidSession, naming the field, unless the parameters make sense by themselves."""
+    rules = {
+        "kind": params.kind <= FLEXIBILITY_DOWN,
+        "windows": 1 <= params.windows <= MOST_WINDOWS,
+        "first_window": params.first_window >= params.day and params.first_window + params.windows <= 2**32,
+        "commit_by": params.gate < params.commit_by,
+        "prove_by": params.commit_by < params.prove_by,
+        "floor": params.floor >= -LIMIT_BOUND,
+        "cap": params.floor <= params.cap <= LIMIT_BOUND,
+        "imbalance_max": params.imbalance_min <= params.imbalance_max,
+        "max_orders": 1 <= params.max_orders <= MOST_LEAVES,
+        "certificate_run": params.certificate_run >= 1,
+    }
+    for name, holds in rules.items():
+        if not holds:
+            raise InvalidSession(name)
+
+
+# The grid -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Qualities and zones that sessions clear over."""
+
+    qualities: tuple[int, ...]
+    """Codes, ascending, the first 0; their positions are the dense indices."""
+    substitutions: tuple[int, ...]
+    """Flat pairs of dense indices: a unit of the first may serve demand for the second."""
+    parents: tuple[int, ...]
+    """Each zone's parent; `NO_PARENT` for the root, zone 0."""
+    charges: tuple[int, ...]
+    """Of the line to the parent, micro/kWh."""
+    capacities: tuple[int, ...]
+    """Of the line to the parent, Wh a window each way; `UNLIMITED_WH` for none."""
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """The substitutions as (from, to)."""
+        return list(zip(self.substitutions[::2], self.substitutions[1::2], strict=True))
+
+
+def single_zone(qualities: Sequence[int], substitutions: Sequence[tuple[int, int]]) -> Grid:
+    """A grid without lines."""
+    flat = tuple(index for pair in substitutions for index in pair)
+    return Grid(tuple(qualities), flat, (NO_PARENT,), (0,), (UNLIMITED_WH,))
+
+
+def grid_hash(grid: Grid) -> bytes:
+    """`keccak(abi.encode(Grid))`: a dynamic struct, so an offset to it, then its arrays' offsets and
+    contents.
+    """
+    arrays = [grid.qualities, grid.substitutions, grid.parents, grid.charges, grid.capacities]
+    head, tail = b"", b""
+    for array in arrays:
+        head += word(32 * len(arrays) + len(tail))
+        tail += word(len(array)) + words(array)
+    return keccak(word(32) + head + tail)
+
+
+def check_grid(grid: Grid) -> None:
+    """InvalidGrid, with the reason, unless the grid keeps the rules of docs/formats.md."""
+    _check_qualities(grid)
+    _check_substitutions(grid)
+    _check_zones(grid)
+
+
+def _check_qualities(grid: Grid) -> None:
+    ascending = all(a < b for a, b in pairwise(grid.qualities))
+    if not grid.qualities or grid.qualities[0] != 0 or not ascending or grid.qualities[-1] >= quality.CODES:
+        raise InvalidGrid("qualities")
+
+
+def _check_substitutions(grid: Grid) -> None:
+    count = len(grid.qualities)
+    if len(grid.substitutions) % 2 or any(not 0 <= index < count for index in grid.substitutions):
+        raise InvalidGrid("substitutions")
+    pairs = grid.pairs()
+    if len(set(pairs)) < len(pairs) or any(giver == taker for giver, taker in pairs):
+        raise InvalidGrid("substitutions")
+    if any(not quality.serves(grid.qualities[giver], grid.qualities[taker]) for giver, taker in pairs):
+        raise InvalidGrid("substitution does not serve")
+    reaches = {0}
+    for _ in grid.qualities:
+        reaches |= {giver for giver, taker in pairs if taker in reaches}
+    if len(reaches) < count:
+        raise InvalidGrid("a quality does not reach the least")
+
+
+def _check_zones(grid: Grid) -> None:
+    if not len(grid.parents) == len(grid.charges) == len(grid.capacities) or not grid.parents:
+        raise InvalidGrid("zones")
+    for values in (grid.parents, grid.charges, grid.capacities):
+        for value in values:
+            check_uint("grid", value, 32)
+    if grid.parents[0] != NO_PARENT or any(grid.parents[z] >= z for z in range(1, len(grid.parents))):
+        raise InvalidGrid("parents")
+    if any(charge < 1 for charge in grid.charges[1:]):
+        raise InvalidGrid("charges")
+
+
+def quality_index(grid: Grid, code: int) -> int:
+    """Dense index of a quality code; UnknownQuality if the grid has none."""
+    if code not in grid.qualities:
+        raise UnknownQuality(code)
+    return grid.qualities.index(code)
