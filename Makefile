@@ -17,7 +17,7 @@ test: setup
 	@if ls tests/contracts/*.t.sol >/dev/null 2>&1; then forge test; fi
 	@$(BIN)/pytest -n 2 $(ARGS)
 
-test-brownie: setup tests/brownie/.venv/$(STAMP)
+test-brownie: setup .venv-brownie/$(STAMP)
 	@tests/brownie/run $(ARGS)
 
 check: setup
@@ -48,6 +48,6 @@ node_modules/$(STAMP): package.json package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
-tests/brownie/.venv/$(STAMP): tests/brownie/pyproject.toml tests/brownie/uv.lock
-	@tools/uv sync --frozen --project tests/brownie
+.venv-brownie/$(STAMP): pyproject.toml uv.lock
+	@UV_PROJECT_ENVIRONMENT=.venv-brownie tools/uv sync --frozen --only-group brownie
 	@touch $@
