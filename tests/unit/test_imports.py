@@ -1,8 +1,8 @@
 """The architecture, enforced on the syntax tree.
 
-Imports run one way: `api` and `oracle` use `settlement`, never the reverse. The pure modules of `settlement` know
-no chain, database, network, clock or randomness, directly or through a module of ours. Settled arithmetic is
-integer, and says how it rounds.
+Imports run one way: `api` and `oracle` use `settlement`, never the reverse. The pure modules of `settlement`
+know no chain, database, network, clock or randomness, directly or through a module of ours. Settled arithmetic
+is integer, and says how it rounds.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ PURE = ("units", "products", "orders", "grid", "formats", "matching", "rules", "
 PURE_MAY_ALSO_USE = ("errors",)
 SETTLED = ("rules", "reference")
 
-IMPURE = frozenset(
-    "aiohttp aiomqtt asyncio eth_account fastapi http httpx random requests secrets socket solcx sqlalchemy sqlite3"
-    " subprocess time urllib uuid web3".split()
-)
-IMPURE_USES = frozenset(
-    "datetime.now datetime.utcnow datetime.today date.today np.random numpy.random".split()
-)
+IMPURE = {
+    *("asyncio", "http", "random", "secrets", "socket", "sqlite3", "subprocess", "time", "urllib", "uuid"),
+    *("aiohttp", "aiomqtt", "eth_account", "fastapi", "httpx", "requests", "solcx", "sqlalchemy", "web3"),
+}
+IMPURE_USES = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "np.random", "numpy.random"}
 
 
 def modules(*names: str, package: str = "settlement") -> Iterator[Path]:
