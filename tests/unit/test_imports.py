@@ -1,8 +1,8 @@
 """The architecture, enforced on the syntax tree.
 
 Imports run one way: `api` and `oracle` use `settlement`, never the reverse. The pure modules of `settlement`
-know no chain, database, network, clock or randomness, directly or through a module of ours. Settled arithmetic
-is integer, and says how it rounds.
+know no chain, database, network, clock or randomness, directly or through a module of ours. Settled
+arithmetic is integer, and says how it rounds.
 """
 
 from __future__ import annotations
