@@ -1,0 +1,65 @@
+"""From registers to accounts: metered = export less import, Wh, injection positive."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from oracle.day import FLAGS, Day, Flags, MeterDay, Wh
+from oracle.errors import OutOfRange, UnknownAccount, UnknownReading, WrongShape
+from oracle.messages import EXPORT
+from oracle.registry import MeterRegistry
+from settlement.reference.posting import METERED_BOUND_WH
+
+
+@dataclass(frozen=True, eq=False)
+class AccountDay:
+    """What a posting says: A accounts by W windows."""
+
+    day: Day
+    accounts: tuple[bytes, ...]
+    """Addresses, strictly ascending."""
+    metered: Wh
+    """(A, W), export less import."""
+    flags: Flags
+    """(A, W), the worst flag among the account's registers: actual < estimated < default."""
+
+    def __post_init__(self) -> None:
+        shape = (len(self.accounts), self.day.windows)
+        if self.metered.shape != shape or self.flags.shape != shape:
+            raise WrongShape("metered", f"{self.metered.shape} and {self.flags.shape} instead of {shape}")
+        if list(self.accounts) != sorted(set(self.accounts)):
+            raise WrongShape("accounts", "addresses must ascend strictly")
+        if not np.isin(self.flags, FLAGS).all():
+            raise UnknownReading("flags", "a window is still missing")
+        if self.metered.size and np.abs(self.metered).max() >= METERED_BOUND_WH:
+            offender = self.accounts[int(np.abs(self.metered).max(axis=1).argmax())]
+            raise OutOfRange(offender, "its metered energy in a window is 2^30 Wh or more")
+
+    def of(self, account: bytes) -> tuple[Wh, Flags]:
+        """One account's (W,) metered and (W,) flags; UnknownAccount."""
+        if account not in self.accounts:
+            raise UnknownAccount(account)
+        row = self.accounts.index(account)
+        return self.metered[row], self.flags[row]
+
+
+def aggregate(readings: MeterDay, registry: MeterRegistry) -> AccountDay:
+    """Sum the rows of each account; UnknownReading if a window is still missing.
+
+    int64 is safe: an account would need 2^33 meters to overflow it.
+    """
+    accounts = registry.accounts
+    place = {account: row for row, account in enumerate(accounts)}
+    owner = np.array([place[registry[meter_id].account] for meter_id, _ in readings.series], np.int64)
+    sign = np.array([1 if register == EXPORT else -1 for _, register in readings.series], np.int64)
+    metered = np.zeros((len(accounts), readings.day.windows), np.int64)
+    flags = np.zeros(metered.shape, np.uint8)
+    if len(owner):
+        order = np.argsort(owner, kind="stable")
+        starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
+        rows = owner[order][starts]
+        metered[rows] = np.add.reduceat((readings.wh * sign[:, None])[order], starts, axis=0)
+        flags[rows] = np.maximum.reduceat(readings.flags[order], starts, axis=0)
+    return AccountDay(readings.day, accounts, metered, flags)

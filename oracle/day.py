@@ -1,0 +1,118 @@
+"""A delivery day and the readings of it, as arrays.
+
+Everything between intake and posting is a pure function on these two values. Rows are (meter id, register)
+pairs in ascending order, columns the windows of the day; `S` rows and `W` columns below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.errors import OutOfRange, UnknownReading, WrongShape, WrongWindow
+from oracle.messages import WH_BOUND, WINDOW_LENGTHS_S, Reading, ReadingKey
+from settlement.reference.posting import ACTUAL, DEFAULT, ESTIMATED
+
+MISSING = 255
+"""Flag of a window that nothing is known of yet. Never posted: estimation leaves none."""
+FLAGS = (ACTUAL, ESTIMATED, DEFAULT)
+
+Wh = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.uint8]
+Sequences = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The windows of one delivery day: 46 to 50 half-hours, 23 to 25 hours, ..."""
+
+    window_length_s: int
+    first_window: int
+    """Index of the first, unix_start // window_length_s."""
+    windows: int
+
+    def __post_init__(self) -> None:
+        if self.window_length_s not in WINDOW_LENGTHS_S:
+            raise OutOfRange(self.window_length_s, f"a window lasts one of {WINDOW_LENGTHS_S} s")
+        if not 0 < self.windows < 1 << 16 or not 0 <= self.first_window <= (1 << 32) - self.windows:
+            raise OutOfRange((self.first_window, self.windows), "the day's windows do not fit uint32")
+
+    def __contains__(self, window_index: int) -> bool:
+        return self.first_window <= window_index < self.first_window + self.windows
+
+    def column(self, window_index: int) -> int:
+        """The place of a window in the day, from 0; WrongWindow."""
+        if window_index not in self:
+            raise WrongWindow(window_index, f"{self.first_window} to {self.first_window + self.windows - 1}")
+        return window_index - self.first_window
+
+
+@dataclass(frozen=True, eq=False)
+class MeterDay:
+    """Every register of every meter in every window."""
+
+    day: Day
+    series: tuple[tuple[bytes, int], ...]
+    """(meter id, register) of each row, strictly ascending."""
+    wh: Wh
+    """(S, W), 0 <= wh < 2^30; 0 where nothing is known."""
+    flags: Flags
+    """(S, W), ACTUAL, ESTIMATED, DEFAULT or MISSING."""
+    sequence: Sequences
+    """(S, W), the sequence of an actual reading, 0 for anything else."""
+
+    def __post_init__(self) -> None:
+        shape = (len(self.series), self.day.windows)
+        for name in ("wh", "flags", "sequence"):
+            array = getattr(self, name)
+            if array.shape != shape:
+                raise WrongShape(name, f"{array.shape} instead of {shape}")
+            array.flags.writeable = False
+        if list(self.series) != sorted(set(self.series)):
+            raise WrongShape("series", "rows must ascend by meter and register")
+        if self.wh.size and (self.wh.min() < 0 or self.wh.max() >= WH_BOUND):
+            raise OutOfRange("wh", "a window's energy is from 0 to 2^30 - 1")
+
+    def replace(self, wh: Wh, flags: Flags, sequence: Sequences | None = None) -> MeterDay:
+        """The same rows and windows with other values."""
+        return MeterDay(self.day, self.series, wh, flags, self.sequence if sequence is None else sequence)
+
+    def reading(self, row: int, column: int) -> Reading:
+        """The message that stands for one cell; of an estimate it is the oracle's own, with sequence 0."""
+        meter_id, register = self.series[row]
+        return Reading(
+            meter_id,
+            register,
+            self.day.window_length_s,
+            self.day.first_window + column,
+            int(self.wh[row, column]),
+            int(self.sequence[row, column]),
+        )
+
+    def cells(self) -> Iterator[tuple[Reading, int]]:
+        """(reading, flag) of every cell in ascending (meter, register, window) order; UnknownReading if one
+        is still missing.
+        """
+        for row in range(len(self.series)):
+            for column in range(self.day.windows):
+                reading, flag = self.reading(row, column), int(self.flags[row, column])
+                if flag not in FLAGS:
+                    raise UnknownReading(reading.key, "it was not estimated")
+                yield reading, flag
+
+    def row(self, meter_id: bytes, register: int) -> int:
+        """The row of a register; UnknownReading."""
+        try:
+            return self.series.index((meter_id, register))
+        except ValueError:
+            raise UnknownReading(ReadingKey(meter_id, register, self.day.first_window)) from None
+
+
+def blank(day: Day, series: tuple[tuple[bytes, int], ...]) -> MeterDay:
+    """A day of which nothing is known yet."""
+    shape = (len(series), day.windows)
+    missing = np.full(shape, MISSING, np.uint8)
+    return MeterDay(day, series, np.zeros(shape, np.int64), missing, np.zeros(shape, np.uint64))

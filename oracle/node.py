@@ -1,0 +1,205 @@
+"""One oracle node, and how several agree.
+
+    signed readings ─ intake ─ validation ─ estimation ─ aggregate ┬─ posting ─ digest ─ signature
+                                                   └─ commitments ─┘
+
+`compute` is that chain as one pure function: the same `DayInputs` give the same bytes on every machine.
+Nodes share the registry, the history, the prices and the day key, and receive the same messages (a node that
+misses one must fetch it from another before it computes: meters are signed, so no node has to be trusted for
+that). Each computes alone and signs what it got. `agree` counts: whoever computed something else, signed
+badly or said nothing is reported and is simply missing from the quorum.
+
+Only `OracleNode` holds a secret, and nothing here reads a clock, a file or a random source; those are the
+caller's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from oracle.aggregate import AccountDay, aggregate
+from oracle.commitments import Commitments, commit
+from oracle.day import Day, MeterDay
+from oracle.errors import BadNodeSignature, SplitQuorum, TooFewSigners
+from oracle.estimation import History, estimate
+from oracle.intake import Intake, Verifier, take, to_day, verify_all
+from oracle.messages import SignedReading
+from oracle.posting import ACCOUNTS_PER_PART, PostedDay, build, collect, node_address, sign_posting, signer_of
+from oracle.registry import MeterRegistry
+from oracle.salts import Salts, derive_all
+from oracle.validation import Failure, capacities_wh, validate
+
+
+@dataclass(frozen=True)
+class DayInputs:
+    """All that a posting follows from."""
+
+    zone: int
+    day: Day
+    registry: MeterRegistry
+    """The meters of this zone only."""
+    batch: tuple[SignedReading, ...]
+    """Everything received, in any order, with any rubbish in it."""
+    history: History
+    """Past days of the registry's series, in its order."""
+    surplus: tuple[int, ...]
+    deficit: tuple[int, ...]
+    """Imbalance prices of each window, micro/kWh."""
+    day_key: bytes = field(repr=False)
+    """32 random bytes, for this posting only; delete them once it is on chain (`oracle.salts`)."""
+    sequence: int = 1
+    """Grows with each posting of the same zone and day."""
+    accounts_per_part: int = ACCOUNTS_PER_PART
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What one node made of the day. Its salts can be erased; the day key is not in it."""
+
+    posted: PostedDay
+    accounts: AccountDay
+    readings: MeterDay
+    commitments: Commitments
+    salts: Salts = field(repr=False)
+    intake: Intake = field(repr=False)
+    failures: tuple[Failure, ...] = ()
+    """Signed readings that validation took out."""
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A node's signature under what it computed."""
+
+    node: bytes
+    """20-byte address."""
+    digest: bytes
+    signature: bytes
+    posted: PostedDay
+
+
+@dataclass(frozen=True, slots=True)
+class Dissent:
+    """A node that is not in the quorum, and why."""
+
+    node: bytes
+    why: str
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A posting that enough nodes signed."""
+
+    posted: PostedDay
+    digest: bytes
+    signatures: tuple[bytes, ...]
+    """One a node, ascending by address: at least the quorum, at most every node."""
+    signers: tuple[bytes, ...]
+    """Ascending."""
+    dissents: tuple[Dissent, ...]
+    """The other nodes, ascending, and strangers who voted."""
+
+
+def compute(inputs: DayInputs, verifier: Verifier = verify_all) -> Computed:
+    """The day's posting from its inputs alone. WrongShape or OutOfRange if those do not fit each other;
+    whatever is wrong with a reading is in the result, not raised.
+    """
+    intake = take(inputs.batch, inputs.registry, inputs.day, verifier)
+    arrived = to_day(intake, inputs.registry, inputs.day)
+    capacities = capacities_wh(inputs.registry, inputs.day.window_length_s)
+    valid, failures = validate(arrived, capacities)
+    readings = estimate(valid, inputs.history)
+    accounts = aggregate(readings, inputs.registry)
+    salts = derive_all(inputs.day_key, inputs.zone, inputs.sequence, readings)
+    commitments = commit(readings, salts)
+    posted = build(
+        accounts,
+        zone=inputs.zone,
+        sequence=inputs.sequence,
+        commitments=commitments.root,
+        surplus=inputs.surplus,
+        deficit=inputs.deficit,
+        accounts_per_part=inputs.accounts_per_part,
+    )
+    return Computed(posted, accounts, readings, commitments, salts, intake, failures)
+
+
+class OracleNode:
+    """A node with its own secp256k1 key."""
+
+    def __init__(self, private_key: bytes) -> None:
+        self._private_key = private_key
+        self.address = node_address(private_key)
+
+    def __repr__(self) -> str:
+        return f"OracleNode(0x{self.address.hex()})"
+
+    def vote(
+        self, inputs: DayInputs, separator: bytes, verifier: Verifier = verify_all
+    ) -> tuple[Vote, Computed]:
+        """Compute the day from the node's own inputs and sign it under the Exchange's domain separator."""
+        computed = compute(inputs, verifier)
+        digest = computed.posted.digest(separator)
+        signature = sign_posting(digest, self._private_key)
+        return Vote(self.address, digest, signature, computed.posted), computed
+
+
+def agree(votes: Iterable[Vote], nodes: Collection[bytes], quorum: int, separator: bytes) -> Agreement:
+    """The one posting that at least `quorum` of `nodes` signed. A vote is believed only as far as it is
+    checked here: its digest must be its posting's, its parts the posting's, its signature the node's.
+
+    TooFewSigners if no posting has a quorum; SplitQuorum if two have (possible only where 2 quorum <= n).
+    """
+    sound, unsound = _check_votes(votes, nodes, separator)
+    camps: dict[bytes, dict[bytes, Vote]] = defaultdict(dict)
+    for vote in sound:
+        camps[vote.digest][vote.node] = vote
+    reached = sorted(digest for digest, camp in camps.items() if len(camp) >= quorum)
+    if len(reached) > 1:
+        raise SplitQuorum(", ".join("0x" + digest.hex() for digest in reached))
+    if not reached:
+        best = max((len(camp) for camp in camps.values()), default=0)
+        raise TooFewSigners(best, f"{quorum} are needed")
+    camp = camps[reached[0]]
+    signatures = collect(reached[0], (vote.signature for vote in camp.values()), nodes, quorum)
+    dissents = _dissents(unsound, camps, reached[0], nodes)
+    return Agreement(next(iter(camp.values())).posted, reached[0], signatures, tuple(sorted(camp)), dissents)
+
+
+def _check_votes(
+    votes: Iterable[Vote], nodes: Collection[bytes], separator: bytes
+) -> tuple[list[Vote], dict[bytes, str]]:
+    """The votes that are what they say, and why each other one is not."""
+    sound, unsound = [], {}
+    for vote in votes:
+        fault = _fault(vote, nodes, separator)
+        if fault is None:
+            sound.append(vote)
+        else:
+            unsound[vote.node] = fault
+    return sound, unsound
+
+
+def _fault(vote: Vote, nodes: Collection[bytes], separator: bytes) -> str | None:
+    if vote.node not in nodes:
+        return "is no oracle node"
+    if not vote.posted.is_whole() or vote.posted.digest(separator) != vote.digest:
+        return "signed something else than the posting it sent"
+    try:
+        signer = signer_of(vote.digest, vote.signature)
+    except BadNodeSignature:
+        return "sent a malformed signature"
+    return None if signer == vote.node else "sent a signature that is not its own"
+
+
+def _dissents(
+    unsound: dict[bytes, str], camps: dict[bytes, dict[bytes, Vote]], winner: bytes, nodes: Collection[bytes]
+) -> tuple[Dissent, ...]:
+    why = dict(unsound)
+    for digest, camp in sorted(camps.items()):
+        if digest != winner:
+            why |= {node: f"computed another posting, 0x{digest.hex()}" for node in camp}
+    for node in nodes:
+        why.setdefault(node, "did not vote")
+    return tuple(Dissent(node, reason) for node, reason in sorted(why.items()) if node not in camps[winner])
