@@ -14,7 +14,7 @@ demo: setup
 
 test: setup
 	@tools/require forge
-	@if ls tests/contracts/*.t.sol >/dev/null 2>&1; then forge test; fi
+	@if find tests/contracts -name '*.t.sol' 2>/dev/null | grep -q .; then forge test; fi
 	@$(BIN)/pytest -n 2 $(ARGS)
 
 test-brownie: setup .venv-brownie/$(STAMP)
@@ -24,8 +24,10 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@tools/require forge
 	@forge fmt --check
-	@if ls contracts/*.sol >/dev/null 2>&1; then solhint --quiet 'contracts/**/*.sol' && $(BIN)/slither . ; fi
+	@solhint --quiet --noPoster 'contracts/**/*.sol'
+	@$(BIN)/slither .
 	@$(BIN)/pytest -q tests/unit/test_imports.py
 
 bench: setup
