@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {EnergyToken} from "./EnergyToken.sol";
+import {Grid, SessionParams, Stage} from "./interfaces/IAuction.sol";
+import {Carry, IClearing, Posted} from "./interfaces/IClearing.sol";
+import {Cash, CashLib} from "./libraries/Cash.sol";
+import {Fill} from "./libraries/Fill.sol";
+import {FLAG_SUSPENDED, FLAG_WITHDRAWING, Member, ROLE_NONE} from "./libraries/Member.sol";
+import {MerkleFrontier} from "./libraries/MerkleFrontier.sol";
+import {PackedWindows} from "./libraries/PackedWindows.sol";
+import {ProductIdLib} from "./libraries/ProductId.sol";
+import {Quality} from "./libraries/Quality.sol";
+import {Record, ScheduleCodec, Scratch, Totals} from "./libraries/ScheduleCodec.sol";
+import {Slackness} from "./libraries/Slackness.sol";
+
+/// @title Clearing: fills derived from prices, prices proved
+/// @dev A chunk flows one way: read a record, check who signed it, judge its cover, derive its fills, write its account and lanes, tell it.
+abstract contract Clearing is EnergyToken, IClearing {
+    /// @dev What every record of a call shares.
+    struct Context {
+        uint24 epoch;
+        uint32 zone;
+        uint256 table;
+        uint256 windows;
+        bytes16 qualities;
+        uint256 qualityCount;
+        SessionParams session;
+        Scratch scratch;
+        Record record;
+        uint256[] lanes;
+        bytes32 lastHash;
+        uint256 count;
+        bytes32[20] frontier;
+    }
+
+    uint8 internal constant REASON_NEGATIVE = 1;
+    uint8 internal constant REASON_UNCOVERED = 2;
+    uint8 internal constant REASON_QUALITY = 3;
+    uint8 internal constant REASON_QUANTITY = 4;
+    uint8 internal constant REASON_ZONE = 5;
+    uint8 internal constant REASON_SUSPENDED = 6;
+
+    uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
+    uint256 private constant WIDE_BOUND = (1 << 30) - 1;
+
+    bytes32 private constant CLOSED = bytes32(uint256(1));
+
+    /// @dev The carry hash of a zone under way, `CLOSED` when it is done, zero before its first chunk.
+    mapping(uint24 epoch => mapping(uint32 zone => bytes32)) private _progress;
+
+    /// @inheritdoc IClearing
+    function postHeader(uint24 epoch, uint256[] calldata qualityPotentials, Grid calldata grid)
+        external
+        restricted
+        whenNotPaused
+    {
+        _requireStage(epoch, Stage.Committed);
+        SessionParams storage session = _params[epoch];
+        _requireGrid(session.gridVersion, grid);
+        uint256 windows = session.windows;
+        _requireLength("qualityPotentials", qualityPotentials.length, (grid.qualities.length - 1) * windows);
+        Slackness.requireHeader(qualityPotentials, grid.substitutions, windows);
+        bytes32 header = keccak256(abi.encodePacked(qualityPotentials));
+        _sessions[epoch].header = header;
+        _sessions[epoch].stage = Stage.Posted;
+        emit HeaderPosted(epoch, header);
+    }
+
+    /// @inheritdoc IClearing
+    function clear(uint24 epoch, uint32 zone, Posted calldata posted, Carry calldata carry, bytes calldata records)
+        external
+        restricted
+        whenNotPaused
+    {
+        bytes32 zoneHash = _requireProgress(epoch, zone, posted, carry);
+        Context memory context;
+        _prepare(context, epoch, zone, posted, carry);
+        for (uint256 at; at < records.length;) {
+            at = _clearRecord(context, records, at);
+        }
+        uint256[] memory cells = Fill.store(context.table, posted.marginals.length);
+        bytes32 carryHash = keccak256(
+            abi.encodePacked(zoneHash, cells, context.lastHash, context.count, context.frontier)
+        );
+        _progress[epoch][zone] = carryHash;
+        emit ZoneAdvanced(epoch, zone, carryHash, context.count);
+    }
+
+    /// @inheritdoc IClearing
+    function closeZone(
+        uint24 epoch,
+        uint32 zone,
+        Posted calldata posted,
+        Carry calldata carry,
+        uint256[] calldata substitutions,
+        Grid calldata grid
+    ) external restricted whenNotPaused {
+        _requireProgress(epoch, zone, posted, carry);
+        SessionParams storage session = _params[epoch];
+        _requireGrid(session.gridVersion, grid);
+        _requireLength("substitutions", substitutions.length, grid.substitutions.length / 2 * session.windows);
+        Book storage book = _books[epoch][zone];
+        bytes32[20] memory frontier = carry.frontier;
+        if (book.count != carry.count || book.root != MerkleFrontier.root(frontier, carry.count)) {
+            revert BookMismatch(epoch, zone);
+        }
+        uint256[] memory cells = _cellsOf(posted, carry);
+        Slackness.requireEnergy(posted.energyPotentials);
+        Slackness.Support memory support = Slackness.checkCells(posted, cells);
+        Slackness.checkRoot(posted, cells, grid.substitutions, substitutions, support);
+        _progress[epoch][zone] = CLOSED;
+        _sessions[epoch].stage = Stage.Proved;
+        emit SessionProved(epoch);
+    }
+
+    // --- one record
+
+    function _clearRecord(Context memory c, bytes calldata records, uint256 at) private returns (uint256 next) {
+        Record memory record = c.record;
+        next = ScheduleCodec.readHead(c.scratch, record, records, at);
+        Member member = _members[record.trader];
+        (Totals memory totals, uint256 cell) = _readBody(c, record, member);
+        _enterBook(c, record.hash);
+        uint256 cover = totals.valuedNano + totals.quantityWh
+            * (record.side == 0 ? c.session.buyReserve : c.session.sellReserve);
+        Cash cash = _folded(record.trader);
+        uint8 reason = _ineligible(c, record, member, cash, cover, totals.overBound);
+        if (reason != 0) emit ScheduleIneligible(c.epoch, record.trader, record.hash, reason);
+        else _fill(c, member, cash, cover, cell);
+    }
+
+    /// @dev Reads and authenticates the record. Only malformed input reverts: what a trader may not or cannot do is told by `_ineligible`.
+    function _readBody(Context memory c, Record memory record, Member member)
+        private
+        pure
+        returns (Totals memory totals, uint256 cell)
+    {
+        bool sells = record.side == 1;
+        uint256 widest = member.isWide() ? WIDE_BOUND : type(uint16).max;
+        SessionParams memory session = c.session;
+        totals = ScheduleCodec.readEntries(
+            c.scratch, record, sells ? member.capacityWh() : widest, session.floor, session.cap
+        );
+        bytes32 hash = ScheduleCodec.digest(c.scratch, record);
+        record.hash = hash;
+        if (uint256(record.s) > HALF_ORDER) revert BadSignature(address(0), record.trader);
+        address signer = ecrecover(hash, uint8(record.v), record.r, record.s);
+        if (signer != record.trader || signer == address(0)) revert BadSignature(signer, record.trader);
+        if (member.role() == ROLE_NONE) revert UnregisteredTrader(record.trader);
+        if (!member.mayTrade()) revert OperatorMayNotTrade(record.trader);
+        if (record.donates) revert BeneficiaryUnavailable(hash);
+        if (totals.offLimits) revert LimitOutOfRange(hash);
+        if (totals.overBound && !sells) revert QuantityOverflow(hash);
+        uint256 window = record.firstWindow - session.firstWindow;
+        if (record.firstWindow < session.firstWindow || window + record.entries > c.windows) {
+            revert WindowOutOfSession(hash);
+        }
+        cell = c.table + (_denseQuality(c, record.quality) * c.windows + window) * Fill.STRIDE;
+    }
+
+    /// @dev Orders ascend strictly by hash, so that each is in once; the tree over them must end at the committed root.
+    function _enterBook(Context memory c, bytes32 hash) private pure {
+        if (hash <= c.lastHash) revert NotAscending(c.lastHash, hash);
+        MerkleFrontier.append(c.frontier, c.count++, MerkleFrontier.leafHash(hash));
+        c.lastHash = hash;
+    }
+
+    /// @dev Why a well-formed schedule fills zero and bounds nothing, or zero if it counts.
+    function _ineligible(
+        Context memory c,
+        Record memory record,
+        Member member,
+        Cash cash,
+        uint256 cover,
+        bool overCapacity
+    ) private view returns (uint8) {
+        if (member.has(FLAG_SUSPENDED)) return REASON_SUSPENDED;
+        if (member.zone() != c.zone) return REASON_ZONE;
+        if (record.side == 1) {
+            if (!Quality.serves(member.maxQuality(), uint8(record.quality))) return REASON_QUALITY;
+            if (overCapacity) return REASON_QUANTITY;
+        }
+        int256 free = cash.free();
+        if (free < 0) return REASON_NEGATIVE;
+        if (member.has(FLAG_WITHDRAWING)) {
+            PendingWithdrawal memory pending = _withdrawals[record.trader];
+            if (pending.afterEpoch < c.epoch) free -= int256(uint256(pending.amountNano));
+        }
+        if (free < int256(cover) || cash.reserved() + cover > type(uint72).max) return REASON_UNCOVERED;
+        return 0;
+    }
+
+    function _fill(Context memory c, Member member, Cash cash, uint256 cover, uint256 cell) private {
+        Record memory record = c.record;
+        bool wide = member.isWide();
+        uint256 lanes = PackedWindows.lanesOf(wide);
+        uint256 bits = PackedWindows.bitsOf(wide);
+        uint256[] memory packed = c.lanes;
+        uint256 words = _lanesFor(packed, record, lanes);
+        (uint256 filledWh, int256 worth) = _derive(c, cell, record, bits, packed, lanes);
+
+        uint256 keptRate = record.side == 0 ? c.session.buyReserve : c.session.sellReserve;
+        int256 net = (record.side == 0 ? -worth : worth) - int256(filledWh * keptRate);
+        _cash[record.trader] = CashLib.pack(
+            cash.free() - int256(cover), cash.reserved() + cover, cash.net() + net, c.epoch
+        );
+        if (filledWh != 0) _mint(c, member, packed, words, wide, lanes);
+        emit ScheduleCleared(c.epoch, record.trader, record.hash, net, packed);
+    }
+
+    function _derive(
+        Context memory c,
+        uint256 cell,
+        Record memory record,
+        uint256 bits,
+        uint256[] memory packed,
+        uint256 lanes
+    ) private pure returns (uint256 filledWh, int256 worth) {
+        uint256 lanesAt;
+        assembly ("memory-safe") {
+            lanesAt := add(packed, 0x20)
+        }
+        bool exceeded;
+        (filledWh, worth, exceeded) = Fill.derive(
+            cell,
+            record.entries,
+            c.scratch.quantities,
+            c.scratch.limits,
+            record.side,
+            bits,
+            record.firstWindow % lanes * bits,
+            lanesAt
+        );
+        if (exceeded) revert MarginalExceeded(record.hash);
+    }
+
+    /// @dev Sizes the reused lanes array for the record's windows.
+    function _lanesFor(uint256[] memory packed, Record memory record, uint256 lanes) private pure returns (uint256 words) {
+        words = (record.firstWindow % lanes + record.entries + lanes - 1) / lanes;
+        assembly ("memory-safe") {
+            mstore(packed, words)
+        }
+    }
+
+    /// @dev Adds the fills to the account's lanes: claims of a buyer, obligations of a seller.
+    function _mint(
+        Context memory c,
+        Member member,
+        uint256[] memory packed,
+        uint256 words,
+        bool wide,
+        uint256 lanes
+    ) private {
+        Record memory record = c.record;
+        uint256 key = ProductIdLib.family(
+            uint8(record.side), c.session.round, c.session.kind, uint8(record.quality), c.zone, windowLength
+        ) | record.firstWindow / lanes;
+        mapping(uint256 => uint256) storage slots = _lanes[record.trader];
+        for (uint256 i; i < words; ++i) {
+            uint256 added = packed[i];
+            if (added == 0) continue;
+            uint256 slot = slots[key + i];
+            slots[key + i] = slot == 0 ? added : PackedWindows.add(slot, added, wide);
+        }
+        if (!member.holds(uint8(record.side), uint8(record.quality))) {
+            _members[record.trader] = member.withHeld(uint8(record.side), uint8(record.quality));
+        }
+    }
+
+    // --- around the records
+
+    function _prepare(
+        Context memory c,
+        uint24 epoch,
+        uint32 zone,
+        Posted calldata posted,
+        Carry calldata carry
+    ) private view {
+        SessionParams memory session = _params[epoch];
+        c.epoch = epoch;
+        c.zone = zone;
+        c.session = session;
+        c.windows = session.windows;
+        c.qualities = _dayInfo[session.day].qualities;
+        c.qualityCount = _dayInfo[session.day].qualityCount;
+        c.scratch = ScheduleCodec.prepare(_domainSeparatorV4(), _sessions[epoch].id, zone, session.kind);
+        c.lanes = new uint256[](ScheduleCodec.MAX_ENTRIES / 8 + 1);
+        c.lastHash = carry.lastHash;
+        c.count = carry.count;
+        c.frontier = carry.frontier;
+        c.table = Fill.load(posted.qualityPotentials, posted.energyPotentials, posted.marginals, carry.cells);
+    }
+
+    /// @dev Posted and carried data are those of the session's header and of the chunk before.
+    function _requireProgress(uint24 epoch, uint32 zone, Posted calldata posted, Carry calldata carry)
+        private
+        view
+        returns (bytes32 zoneHash)
+    {
+        _requireStage(epoch, Stage.Posted);
+        if (_sessions[epoch].header != keccak256(abi.encodePacked(posted.qualityPotentials))) revert WrongHeader(epoch);
+        if (zone != 0) revert ZoneClosed(epoch, zone);
+        uint256 windows = _params[epoch].windows;
+        uint256 cells = _dayInfo[_params[epoch].day].qualityCount * windows;
+        _requireLength("energyPotentials", posted.energyPotentials.length, windows);
+        _requireLength("marginals", posted.marginals.length, cells);
+        zoneHash = keccak256(abi.encodePacked(posted.energyPotentials, posted.marginals));
+        bytes32 progress = _progress[epoch][zone];
+        if (progress == 0) return _requireFresh(epoch, zone, carry, zoneHash);
+        if (progress == CLOSED) revert ZoneClosed(epoch, zone);
+        _requireLength("cells", carry.cells.length, cells);
+        bytes32 carryHash = keccak256(
+            abi.encodePacked(zoneHash, carry.cells, carry.lastHash, carry.count, carry.frontier)
+        );
+        if (carryHash != progress) revert WrongCarry(epoch, zone);
+    }
+
+    function _requireFresh(uint24 epoch, uint32 zone, Carry calldata carry, bytes32 zoneHash)
+        private
+        pure
+        returns (bytes32)
+    {
+        bool fresh = carry.cells.length == 0 && carry.lastHash == 0 && carry.count == 0;
+        for (uint256 i; i < MerkleFrontier.DEPTH; ++i) {
+            if (carry.frontier[i] != 0) fresh = false;
+        }
+        if (!fresh) revert WrongCarry(epoch, zone);
+        return zoneHash;
+    }
+
+    /// @dev The carried cells; those of an empty book if no chunk came.
+    function _cellsOf(Posted calldata posted, Carry calldata carry) private pure returns (uint256[] memory) {
+        if (carry.cells.length != 0) return carry.cells;
+        return Fill.empty(posted.marginals.length);
+    }
+
+    function _denseQuality(Context memory c, uint256 code) private pure returns (uint256) {
+        for (uint256 i; i < c.qualityCount; ++i) {
+            if (uint8(c.qualities[i]) == code) return i;
+        }
+        revert UnknownQuality(uint8(code));
+    }
+
+    function _requireGrid(uint32 version, Grid calldata grid) private view {
+        if (_grids[version] != keccak256(abi.encode(grid))) revert WrongGrid(version);
+    }
+
+    function _requireLength(string memory array, uint256 length, uint256 expected) private pure {
+        if (length != expected) revert WrongLength(array, length, expected);
+    }
+}

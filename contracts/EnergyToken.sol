@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IERC165} from "@openzeppelin/contracts/utils/introspection/IERC165.sol";
+import {IERC6909} from "@openzeppelin/contracts/interfaces/draft-IERC6909.sol";
+import {Auction} from "./Auction.sol";
+import {Stage} from "./interfaces/IAuction.sol";
+import {Acceptance, IEnergyToken, TokenTransfer} from "./interfaces/IEnergyToken.sol";
+import {RunStage} from "./interfaces/ISettlement.sol";
+import {FLAG_SUSPENDED, Member, ROLE_PROSUMER} from "./libraries/Member.sol";
+import {PackedWindows} from "./libraries/PackedWindows.sol";
+import {KIND_CERTIFICATE, ProductId, SIDE_CLAIM} from "./libraries/ProductId.sol";
+import {Quality} from "./libraries/Quality.sol";
+
+/// @title EnergyToken: claims, obligations and certificates in packed windows
+abstract contract EnergyToken is Auction, IEnergyToken {
+    bytes32 private constant TRANSFER_TYPE_HASH = keccak256(
+        "Transfer(address from,address to,uint256 id,uint256 amountWh,uint256 nonce,uint256 deadline)"
+    );
+    bytes32 private constant ACCEPTANCE_TYPE_HASH = keccak256(
+        "Acceptance(address to,address from,uint256 id,uint256 amountWh,uint256 nonce,uint256 deadline)"
+    );
+
+    /// @inheritdoc IERC6909
+    mapping(address owner => mapping(address spender => bool)) public isOperator;
+    /// @inheritdoc IERC6909
+    mapping(address owner => mapping(address spender => mapping(uint256 id => uint256))) public allowance;
+
+    mapping(address account => mapping(uint256 groupKey => uint256 lanes)) internal _lanes;
+    mapping(address to => mapping(address from => mapping(uint256 id => uint256))) private _accepted;
+
+    /// @inheritdoc IERC6909
+    function balanceOf(address owner, uint256 id) public view returns (uint256) {
+        ProductId product = ProductId.wrap(id);
+        if (!product.isCanonical() || product.length() != windowLength || !_counts(product)) return 0;
+        bool wide = _members[owner].isWide();
+        uint256 lanes = PackedWindows.lanesOf(wide);
+        return PackedWindows.get(_lanes[owner][product.groupKey(lanes)], product.windowIndex() % lanes, wide);
+    }
+
+    /// @inheritdoc IEnergyToken
+    function lanesOf(address account, uint256 groupKey) external view returns (uint256) {
+        return _lanes[account][groupKey];
+    }
+
+    /// @inheritdoc IERC6909
+    function approve(address spender, uint256 id, uint256 amount) external returns (bool) {
+        allowance[msg.sender][spender][id] = amount;
+        emit Approval(msg.sender, spender, id, amount);
+        return true;
+    }
+
+    /// @inheritdoc IERC6909
+    function setOperator(address spender, bool approved) external returns (bool) {
+        isOperator[msg.sender][spender] = approved;
+        emit OperatorSet(msg.sender, spender, approved);
+        return true;
+    }
+
+    /// @inheritdoc IERC6909
+    function transfer(address receiver, uint256 id, uint256 amount) external returns (bool) {
+        _transfer(msg.sender, receiver, id, amount);
+        return true;
+    }
+
+    /// @inheritdoc IERC6909
+    function transferFrom(address sender, address receiver, uint256 id, uint256 amount) external returns (bool) {
+        if (msg.sender != sender && !isOperator[sender][msg.sender]) {
+            uint256 allowed = allowance[sender][msg.sender][id];
+            if (allowed < amount) revert InsufficientAllowance(msg.sender, allowed, amount, id);
+            if (allowed != type(uint256).max) allowance[sender][msg.sender][id] = allowed - amount;
+        }
+        _transfer(sender, receiver, id, amount);
+        return true;
+    }
+
+    /// @inheritdoc IEnergyToken
+    function accept(address from, uint256 id, uint256 amountWh) external {
+        _accept(msg.sender, from, id, amountWh);
+    }
+
+    /// @inheritdoc IEnergyToken
+    function relayAcceptance(Acceptance calldata message, bytes calldata signature) external {
+        _requireSigned(keccak256(abi.encode(ACCEPTANCE_TYPE_HASH, message)), message.to, message.deadline, signature);
+        _useCheckedNonce(message.to, message.nonce);
+        _accept(message.to, message.from, message.id, message.amountWh);
+    }
+
+    /// @inheritdoc IEnergyToken
+    function relayTransfer(TokenTransfer calldata message, bytes calldata signature) external {
+        _requireSigned(keccak256(abi.encode(TRANSFER_TYPE_HASH, message)), message.from, message.deadline, signature);
+        _useCheckedNonce(message.from, message.nonce);
+        _transfer(message.from, message.to, message.id, message.amountWh);
+    }
+
+    /// @inheritdoc IERC165
+    function supportsInterface(bytes4 interfaceId) external pure returns (bool) {
+        return interfaceId == type(IERC6909).interfaceId || interfaceId == type(IERC165).interfaceId;
+    }
+
+    /// @dev How far the run of a zone and day has come.
+    function _runStage(uint32 zone, uint32 day) internal view virtual returns (RunStage);
+
+    /// @dev Tokens count between the proof of their session and the settlement of their day; certificates from certification on.
+    function _counts(ProductId product) private view returns (bool) {
+        (uint24 epoch, uint32 day) = _sessionOf(product);
+        if (epoch == 0 || _stageOf(epoch) != Stage.Proved) return false;
+        RunStage stage = _runStage(product.zone(), day);
+        if (product.kind() != KIND_CERTIFICATE) return stage < RunStage.Settled;
+        return stage == RunStage.Certified && product.side() == SIDE_CLAIM && Quality.band(product.quality()) != 0;
+    }
+
+    function _accept(address to, address from, uint256 id, uint256 amountWh) private {
+        _accepted[to][from][id] = amountWh;
+        emit Accepted(to, from, id, amountWh);
+    }
+
+    function _transfer(address from, address to, uint256 id, uint256 amount) private whenNotPaused whenNotClearing {
+        ProductId product = ProductId.wrap(id);
+        uint256 balance = balanceOf(from, id);
+        if (balance < amount) revert InsufficientBalance(from, balance, amount, id);
+        Member receiver = _members[to];
+        if (receiver.role() != ROLE_PROSUMER || receiver.has(FLAG_SUSPENDED)) revert WrongRecipient(to, id);
+        if (product.kind() != KIND_CERTIFICATE) _handOver(from, to, product, amount);
+        _move(from, to, product, amount);
+        emit Transfer(msg.sender, from, to, id, amount);
+    }
+
+    /// @dev A claim carries its reserve along: its recipient agreed and covers it.
+    function _handOver(address from, address to, ProductId product, uint256 amount) private {
+        uint256 id = ProductId.unwrap(product);
+        if (product.side() != SIDE_CLAIM || block.timestamp >= uint256(product.windowIndex()) * windowLength) {
+            revert NotTransferable(id);
+        }
+        if (_members[to].zone() != product.zone()) revert WrongRecipient(to, id);
+        uint256 accepted = _accepted[to][from][id];
+        if (accepted < amount) revert NotAccepted(to, from, id, amount);
+        _accepted[to][from][id] = accepted - amount;
+        (uint24 epoch,) = _sessionOf(product);
+        _moveFree(to, from, amount * _params[epoch].buyReserve);
+    }
+
+    function _move(address from, address to, ProductId product, uint256 amount) private {
+        bool wide = _members[from].isWide();
+        uint256 lanes = PackedWindows.lanesOf(wide);
+        uint256 key = product.groupKey(lanes);
+        _lanes[from][key] = PackedWindows.sub(_lanes[from][key], product.windowIndex() % lanes, amount, wide);
+
+        wide = _members[to].isWide();
+        lanes = PackedWindows.lanesOf(wide);
+        key = product.groupKey(lanes);
+        uint256 added = PackedWindows.at(product.windowIndex() % lanes, amount, wide);
+        _lanes[to][key] = PackedWindows.add(_lanes[to][key], added, wide);
+        _members[to] = _members[to].withHeld(SIDE_CLAIM, product.quality());
+    }
+}

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Metering} from "./Metering.sol";
+import {SessionParams, Stage} from "./interfaces/IAuction.sol";
+import {Posting} from "./interfaces/IMetering.sol";
+import {ISettlement, RunCarry, RunStage} from "./interfaces/ISettlement.sol";
+import {Cash} from "./libraries/Cash.sol";
+import {Certificates} from "./libraries/Certificates.sol";
+import {Imbalance} from "./libraries/Imbalance.sol";
+import {Member, ROLE_PROSUMER} from "./libraries/Member.sol";
+import {PackedWindows} from "./libraries/PackedWindows.sol";
+import {KIND_ENERGY, ProductIdLib, SIDE_CLAIM, SIDE_OBLIGATION} from "./libraries/ProductId.sol";
+import {Quality} from "./libraries/Quality.sol";
+
+/// @title Settlement: contracted against metered, to the last nano
+/// @dev A part flows one way: entry, tokens, imbalance, cash, event. What the accounts of all parts have in common is carried as a hash.
+abstract contract Settlement is Metering, ISettlement {
+    /// @dev A proved session of the day.
+    struct Round {
+        uint8 number;
+        uint256 first; // window, counted from the day's
+        uint256 windows;
+        uint256 buyReserve;
+        uint256 sellReserve;
+    }
+
+    /// @dev What every entry of a call shares. Pointers are to arrays of one word a window.
+    struct DayContext {
+        uint32 zone;
+        uint32 day;
+        uint256 windows;
+        bytes16 qualities;
+        uint256[] byMerit;
+        Round[] rounds;
+        uint256[] tallies;
+        uint256 metered;
+        uint256 contracted;
+        uint256 injected;
+        uint256 surplus;
+        uint256 deficit;
+        uint256 meteredSums;
+        uint256 imbalanceSums;
+        int256 cashNano;
+        address lastAccount;
+    }
+
+    /// @dev One packed slot of an account within a round: `count` lanes from window `from` (of the day) on, above `skip` bits.
+    struct Span {
+        uint256 key;
+        uint256 from;
+        uint256 count;
+        uint256 skip;
+    }
+
+    uint256 private constant ACCOUNT_BYTES = 20;
+
+    /// @inheritdoc ISettlement
+    function settle(Posting calldata posting, bytes calldata entries, RunCarry calldata carry)
+        external
+        restricted
+        whenNotPaused
+        whenNotClearing
+    {
+        Run storage run = _requireRun(posting, carry);
+        if (run.stage > RunStage.Settling) revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
+        _requirePart(posting, entries, run.parts);
+        DayContext memory c;
+        _prepare(c, posting, carry);
+        for (uint256 at; at < entries.length;) {
+            at = _settleEntry(c, entries, at);
+        }
+        run.parts += 1;
+        run.stage = RunStage.Settling;
+        run.consumed = _consumed(posting, run.parts);
+        run.carry = _hashCarry(c, run.parts);
+        emit PartSettled(posting.zone, posting.firstWindow, run.carry);
+    }
+
+    /// @inheritdoc ISettlement
+    function closeRun(Posting calldata posting, RunCarry calldata carry)
+        external
+        restricted
+        whenNotPaused
+        whenNotClearing
+    {
+        Run storage run = _requireRun(posting, carry);
+        if (run.stage > RunStage.Settling) revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
+        if (run.parts != posting.parts.length) revert IncompleteRun(run.parts, posting.parts.length);
+        DayContext memory c;
+        _prepare(c, posting, carry);
+        _settleBalancingParty(c);
+        run.stage = RunStage.Settled;
+        run.parts = 0;
+        c.lastAccount = address(0);
+        run.carry = _hashCarry(c, 0);
+    }
+
+    /// @inheritdoc ISettlement
+    function certify(Posting calldata posting, bytes calldata entries, RunCarry calldata carry)
+        external
+        restricted
+        whenNotPaused
+        whenNotClearing
+    {
+        Run storage run = _requireRun(posting, carry);
+        if (run.stage != RunStage.Settled) revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
+        _requirePart(posting, entries, run.parts);
+        DayContext memory c;
+        _prepare(c, posting, carry);
+        uint256[] memory amounts = Certificates.certified(c.tallies, c.windows, c.qualities, c.byMerit);
+        for (uint256 at; at < entries.length; at += _entryBytes(c.windows)) {
+            _certifyAccount(c, address(bytes20(entries[at:at + ACCOUNT_BYTES])), amounts);
+        }
+        run.parts += 1;
+        run.carry = _hashCarry(c, run.parts);
+        if (run.parts == posting.parts.length) {
+            run.stage = RunStage.Certified;
+            emit RunCertified(posting.zone, posting.firstWindow);
+        }
+    }
+
+    /// @inheritdoc ISettlement
+    function runOf(uint32 zone, uint32 day) external view returns (RunStage stage, uint32 sequence, bytes32 carryHash) {
+        Run storage run = _runs[zone][day];
+        return (run.stage, run.sequence, run.carry);
+    }
+
+    // --- one account
+
+    function _settleEntry(DayContext memory c, bytes calldata entries, uint256 at) private returns (uint256 next) {
+        next = at + _entryBytes(c.windows);
+        if (next > entries.length) revert BadEntry(address(0));
+        address account = address(bytes20(entries[at:at + ACCOUNT_BYTES]));
+        Member member = _members[account];
+        if (account <= c.lastAccount || member.role() != ROLE_PROSUMER || member.zone() != c.zone) {
+            revert BadEntry(account);
+        }
+        c.lastAccount = account;
+        uint256 source;
+        assembly ("memory-safe") {
+            source := add(entries.offset, next)
+        }
+        Imbalance.readMetered(source - 4 * c.windows, c.windows, c.metered);
+        uint256 released = _takeTokens(c, account, member);
+        (int256 imbalance, int256 cash) = Imbalance.price(
+            c.windows, c.metered, c.contracted, c.surplus, c.deficit, c.meteredSums, c.imbalanceSums
+        );
+        c.cashNano += cash;
+        _credit(account, cash + int256(released));
+        emit AccountSettled(c.zone, c.day, account, imbalance, cash, released);
+    }
+
+    /// @dev The balancing party takes the other side of every imbalance.
+    function _settleBalancingParty(DayContext memory c) private {
+        address account = balancingParty;
+        uint256[] memory untold = c.tallies;
+        c.tallies = new uint256[](untold.length);
+        uint256 released = _takeTokens(c, account, _members[account]);
+        c.tallies = untold;
+        int256 imbalance;
+        for (uint256 w; w < c.windows; ++w) {
+            int256 contracted = _at(c.contracted, w);
+            int256 others = _at(c.imbalanceSums, w);
+            // Everyone's contracted energy sums to zero: metered - imbalance of the others, plus the balancing party's own.
+            int256 sum = _at(c.meteredSums, w) - others + contracted;
+            if (sum != 0) revert EnergyNotConserved(w, sum);
+            imbalance -= others;
+        }
+        _credit(account, int256(released) - c.cashNano);
+        emit RunSettled(c.zone, c.day, 0, imbalance, -c.cashNano, released);
+    }
+
+    /// @dev Counts the account's tokens of the day into `contracted` and the tallies, and burns them; claims that may become certificates stay.
+    /// @return released what its filled energy kept reserved, nano
+    function _takeTokens(DayContext memory c, address account, Member member) private returns (uint256 released) {
+        bool injects;
+        bool keepsGreen = member.role() == ROLE_PROSUMER;
+        for (uint256 r; r < c.rounds.length; ++r) {
+            Round memory round = c.rounds[r];
+            for (uint256 k; k < c.byMerit.length; ++k) {
+                uint256 dense = c.byMerit[k];
+                uint8 code = uint8(c.qualities[dense]);
+                if (member.holds(SIDE_OBLIGATION, code)) {
+                    if (!injects) Imbalance.readInjected(c.metered, c.windows, c.injected);
+                    injects = true;
+                    released += round.sellReserve * _takeSide(c, account, member, round, dense, SIDE_OBLIGATION, true);
+                }
+                if (member.holds(SIDE_CLAIM, code)) {
+                    bool burns = !keepsGreen || Quality.band(code) == 0;
+                    released += round.buyReserve * _takeSide(c, account, member, round, dense, SIDE_CLAIM, burns);
+                }
+            }
+        }
+    }
+
+    function _takeSide(
+        DayContext memory c,
+        address account,
+        Member member,
+        Round memory round,
+        uint256 dense,
+        uint8 side,
+        bool burns
+    ) private returns (uint256 total) {
+        mapping(uint256 => uint256) storage slots = _lanes[account];
+        uint256 bits = PackedWindows.bitsOf(member.isWide());
+        uint256 family = ProductIdLib.family(
+            side, round.number, KIND_ENERGY, uint8(c.qualities[dense]), c.zone, windowLength
+        );
+        uint256 tallies;
+        uint256[] memory array = c.tallies;
+        assembly ("memory-safe") {
+            tallies := add(array, 0x20)
+        }
+        tallies += dense * c.windows * 32;
+        Span memory span;
+        for (uint256 from = round.first; from < round.first + round.windows; from += span.count) {
+            _spanAt(span, c, round, from, bits);
+            uint256 slot = slots[family | span.key];
+            uint256 word = (slot >> span.skip) & _mask(span.count * bits);
+            if (word == 0) continue;
+            uint256 at = 32 * from;
+            total += side == SIDE_CLAIM
+                ? Imbalance.takeClaims(word, span.count, bits, c.contracted + at, tallies + at)
+                : Imbalance.takeObligations(word, span.count, bits, c.contracted + at, c.injected + at, tallies + at);
+            if (burns) slots[family | span.key] = slot ^ (word << span.skip);
+        }
+    }
+
+    function _certifyAccount(DayContext memory c, address account, uint256[] memory amounts) private {
+        Member member = _members[account];
+        uint256 total;
+        for (uint256 r; r < c.rounds.length; ++r) {
+            for (uint256 k; k < c.byMerit.length; ++k) {
+                uint8 code = uint8(c.qualities[c.byMerit[k]]);
+                if (Quality.band(code) == 0 || !member.holds(SIDE_CLAIM, code)) continue;
+                total += _certifyQuality(c, account, member, c.rounds[r], c.byMerit[k], amounts);
+            }
+        }
+        if (total != 0) emit AccountCertified(c.zone, c.day, account, total);
+    }
+
+    function _certifyQuality(
+        DayContext memory c,
+        address account,
+        Member member,
+        Round memory round,
+        uint256 dense,
+        uint256[] memory amounts
+    ) private returns (uint256 total) {
+        mapping(uint256 => uint256) storage slots = _lanes[account];
+        uint256 bits = PackedWindows.bitsOf(member.isWide());
+        uint256 family = ProductIdLib.family(
+            SIDE_CLAIM, round.number, KIND_ENERGY, uint8(c.qualities[dense]), c.zone, windowLength
+        );
+        Span memory span;
+        for (uint256 from = round.first; from < round.first + round.windows; from += span.count) {
+            _spanAt(span, c, round, from, bits);
+            uint256 slot = slots[family | span.key];
+            uint256 word = (slot >> span.skip) & _mask(span.count * bits);
+            if (word == 0) continue;
+            (uint256 kept, uint256 part) = Certificates.share(
+                word, span.count, bits, dense * c.windows + from, c.tallies, amounts
+            );
+            if (kept != word) slots[family | span.key] = slot ^ ((word ^ kept) << span.skip);
+            total += part;
+        }
+    }
+
+    /// @dev The lanes of one slot from window `from` to the end of the slot or the round.
+    function _spanAt(Span memory span, DayContext memory c, Round memory round, uint256 from, uint256 bits) private pure {
+        uint256 lanes = 256 / bits;
+        uint256 window = c.day + from;
+        uint256 lane = window % lanes;
+        uint256 left = round.first + round.windows - from;
+        span.key = window / lanes;
+        span.count = lanes - lane < left ? lanes - lane : left;
+        span.skip = lane * bits;
+    }
+
+    function _credit(address account, int256 amountNano) private {
+        Cash cash = _folded(account);
+        _setFree(account, cash, cash.free() + amountNano);
+    }
+
+    // --- around the entries
+
+    function _prepare(DayContext memory c, Posting calldata posting, RunCarry calldata carry) private view {
+        Day storage info = _dayInfo[posting.firstWindow];
+        c.zone = posting.zone;
+        c.day = posting.firstWindow;
+        c.windows = info.windows;
+        c.qualities = info.qualities;
+        c.byMerit = Certificates.byMerit(info.qualities, info.qualityCount);
+        c.rounds = _provedRounds(posting.firstWindow);
+        c.tallies = carry.tallies.length == 0 ? new uint256[](info.qualityCount * c.windows) : carry.tallies;
+        c.surplus = _pointer(posting.surplusMicroPerKWh);
+        c.deficit = _pointer(posting.deficitMicroPerKWh);
+        c.metered = _array(c.windows);
+        c.contracted = _array(c.windows);
+        c.injected = _array(c.windows);
+        c.meteredSums = _array(c.windows);
+        c.imbalanceSums = _array(c.windows);
+        c.cashNano = carry.cashNano;
+        c.lastAccount = carry.lastAccount;
+        for (uint256 w; w < carry.windows.length; ++w) {
+            _put(c.meteredSums, w, int128(uint128(carry.windows[w])));
+            _put(c.imbalanceSums, w, int128(uint128(carry.windows[w] >> 128)));
+        }
+    }
+
+    /// @dev The day's proved sessions of energy; the day settles only when all its sessions have ended.
+    function _provedRounds(uint32 day) private view returns (Round[] memory rounds) {
+        uint24[] storage epochs = _rounds[day][KIND_ENERGY];
+        rounds = new Round[](epochs.length);
+        uint256 count;
+        for (uint256 i; i < epochs.length; ++i) {
+            Stage stage = _stageOf(epochs[i]);
+            if (stage == Stage.Void) continue;
+            if (stage != Stage.Proved) revert WrongStage(epochs[i], stage);
+            SessionParams storage p = _params[epochs[i]];
+            rounds[count++] = Round(uint8(i), p.firstWindow - day, p.windows, p.buyReserve, p.sellReserve);
+        }
+        assembly ("memory-safe") {
+            mstore(rounds, count)
+        }
+    }
+
+    /// @dev The posting is the zone's last, and the carry is what its last part left.
+    function _requireRun(Posting calldata posting, RunCarry calldata carry) private view returns (Run storage run) {
+        run = _runs[posting.zone][posting.firstWindow];
+        if (run.stage == RunStage.None || run.posting != _postingHash(posting)) {
+            revert WrongPosting(posting.zone, posting.firstWindow);
+        }
+        if (run.carry == 0) {
+            bool fresh = carry.tallies.length == 0 && carry.windows.length == 0 && carry.cashNano == 0
+                && carry.lastAccount == address(0) && carry.parts == 0;
+            if (!fresh) revert WrongRunCarry(posting.zone, posting.firstWindow);
+        } else if (run.carry != _hashRunCarry(carry)) {
+            revert WrongRunCarry(posting.zone, posting.firstWindow);
+        }
+    }
+
+    function _requirePart(Posting calldata posting, bytes calldata entries, uint256 part) private pure {
+        if (part >= posting.parts.length || keccak256(entries) != posting.parts[part]) revert WrongPart(part);
+    }
+
+    function _hashRunCarry(RunCarry calldata carry) private pure returns (bytes32) {
+        return keccak256(
+            abi.encodePacked(
+                carry.tallies, carry.windows, carry.cashNano, uint256(uint160(carry.lastAccount)), carry.parts
+            )
+        );
+    }
+
+    function _hashCarry(DayContext memory c, uint256 parts) private pure returns (bytes32) {
+        uint256[] memory windows = new uint256[](c.windows);
+        for (uint256 w; w < c.windows; ++w) {
+            uint256 metered = uint128(int128(_at(c.meteredSums, w)));
+            windows[w] = metered | uint256(uint128(int128(_at(c.imbalanceSums, w)))) << 128;
+        }
+        return keccak256(
+            abi.encodePacked(c.tallies, windows, c.cashNano, uint256(uint160(c.lastAccount)), parts)
+        );
+    }
+
+    /// @dev account, two flag bits a window, four bytes a window
+    function _entryBytes(uint256 windows) private pure returns (uint256) {
+        return ACCOUNT_BYTES + (windows + 3) / 4 + 4 * windows;
+    }
+
+    function _mask(uint256 bits) private pure returns (uint256) {
+        return bits == 256 ? type(uint256).max : (1 << bits) - 1;
+    }
+
+    function _array(uint256 words) private pure returns (uint256 at) {
+        uint256[] memory array = new uint256[](words);
+        assembly ("memory-safe") {
+            at := add(array, 0x20)
+        }
+    }
+
+    function _pointer(int32[] memory array) private pure returns (uint256 at) {
+        assembly ("memory-safe") {
+            at := add(array, 0x20)
+        }
+    }
+
+    function _at(uint256 array, uint256 index) private pure returns (int256 value) {
+        assembly ("memory-safe") {
+            value := mload(add(array, shl(5, index)))
+        }
+    }
+
+    function _put(uint256 array, uint256 index, int256 value) private pure {
+        assembly ("memory-safe") {
+            mstore(add(array, shl(5, index)), value)
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Member} from "../libraries/Member.sol";
+
+/// @dev Signed by the account holder, relayed by anyone.
+struct Withdrawal {
+    address account;
+    uint256 amountNano;
+    uint256 nonce;
+    uint256 deadline;
+}
+
+/// @title IAccounts: members, their cash and what may leave
+/// @notice Cash is nano-currency. It enters and leaves as the settlement token, whose unit is one nano.
+/// While a session clears (from its gate until it is proved or void) only clearing changes accounts.
+interface IAccounts {
+    event MemberRegistered(address indexed account, uint32 indexed zone, uint8 role, Member member);
+    event MemberChanged(address indexed account, Member member);
+    event Deposited(address indexed account, uint256 amountNano);
+    event WithdrawalRequested(address indexed account, uint256 amountNano, uint24 afterEpoch);
+    event Withdrawn(address indexed account, uint256 amountNano);
+
+    /// @notice A session is between its gate and its end: only clearing changes accounts, lanes and keys.
+    error ClearingInProgress(uint24 epoch);
+    /// @notice The account is not a member.
+    error NotMember(address account);
+    /// @notice An account keeps the zone and role it was registered with.
+    error AlreadyMember(address account);
+    /// @notice The role is unknown, there is a balancing party already, or a capacity does not fit the account's lanes.
+    error BadTerms(address account);
+    /// @notice Free cash does not cover the amount.
+    error InsufficientCash(address account, int256 freeNano, uint256 neededNano);
+    /// @notice Nothing was requested, or a session that was open at the request is neither proved nor void.
+    error WithdrawalNotReady(address account, uint24 afterEpoch);
+    /// @notice The signer is not the account that the message names.
+    error WrongSigner(address signer, address account);
+    /// @notice The message expired.
+    error Expired(uint256 deadline);
+
+    /// @notice Registers an account for good in one zone and role.
+    /// @param maxQuality the best quality it may sell
+    /// @param capacityWh the most it may sell in one window
+    /// @param wide 8 lanes of 32 bits instead of 16 of 16
+    function registerMember(
+        address account,
+        uint32 zone,
+        uint8 role,
+        uint8 maxQuality,
+        uint32 capacityWh,
+        bool wide
+    ) external;
+
+    /// @notice Changes what a member may sell, or suspends it: its schedules then fill zero.
+    function changeMember(address account, uint8 maxQuality, uint32 capacityWh, bool suspended) external;
+
+    /// @notice Takes `amountNano` of the settlement token from the caller into `account`.
+    function deposit(address account, uint256 amountNano) external;
+
+    /// @notice Announces a withdrawal, replacing an earlier one (zero cancels). It stays cover for the sessions open now, and for no later ones.
+    function requestWithdrawal(uint256 amountNano) external;
+
+    /// @notice The same for a holder who signed it.
+    function relayWithdrawal(Withdrawal calldata message, bytes calldata signature) external;
+
+    /// @notice Pays out an announced withdrawal once every session open at its request is proved or void. Anyone may call.
+    function executeWithdrawal(address account) external;
+
+    /// @return freeNano cash that is not reserved, with the results of ended sessions
+    /// @return reservedNano what the schedules of the session `epoch` lock
+    /// @return netNano what that session will add when proved
+    /// @return epoch the session under way that the account takes part in, or zero
+    function cashOf(address account)
+        external
+        view
+        returns (int256 freeNano, uint256 reservedNano, int256 netNano, uint24 epoch);
+
+    function memberOf(address account) external view returns (Member);
+
+    /// @return count the metered members of a zone
+    function meteredIn(uint32 zone) external view returns (uint32 count);
+
+    /// @return nano what members other than the balancing party owe together
+    function totalNegative() external view returns (uint256 nano);
+
+    function balancingParty() external view returns (address);
+}

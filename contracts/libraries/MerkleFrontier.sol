@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @title MerkleFrontier: a positional Merkle tree of depth 20, grown leaf by leaf
+/// @dev `leaf = keccak(0x00 . hash)`, `node = keccak(0x01 . left . right)`, empty leaves are the zero word. Neighbouring positions of a sorted
+/// list prove absence. docs/formats.md, Book commitment.
+library MerkleFrontier {
+    uint256 internal constant DEPTH = 20;
+
+    /// @notice The tree is full.
+    error TooManyLeaves(uint256 count);
+
+    function leafHash(bytes32 hash) internal pure returns (bytes32) {
+        return keccak256(abi.encodePacked(bytes1(0x00), hash));
+    }
+
+    function nodeHash(bytes32 left, bytes32 right) internal pure returns (bytes32 node) {
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore8(free, 0x01)
+            mstore(add(free, 0x01), left)
+            mstore(add(free, 0x21), right)
+            node := keccak256(free, 0x41)
+        }
+    }
+
+    /// @notice Appends a leaf; `count` leaves are in already.
+    function append(bytes32[DEPTH] memory frontier, uint256 count, bytes32 leaf) internal pure {
+        if (count + 1 >> DEPTH != 0) revert TooManyLeaves(count);
+        uint256 level;
+        for (; count & 1 != 0; count >>= 1) {
+            leaf = nodeHash(frontier[level], leaf);
+            frontier[level++] = 0;
+        }
+        frontier[level] = leaf;
+    }
+
+    function root(bytes32[DEPTH] memory frontier, uint256 count) internal pure returns (bytes32 node) {
+        bytes32 zero;
+        for (uint256 level; level < DEPTH; ++level) {
+            node = (count >> level) & 1 != 0 ? nodeHash(frontier[level], node) : nodeHash(node, zero);
+            zero = nodeHash(zero, zero);
+        }
+    }
+}
