@@ -1,0 +1,145 @@
+"""Members and their cash: registration, deposits, withdrawals, and what members owe together."""
+
+from dataclasses import replace
+
+from settlement.reference import accounts
+from settlement.reference.accounts import BALANCING_PARTY, Cash, Member
+from settlement.reference.errors import (
+    AlreadyRegistered,
+    ClearingInProgress,
+    InsufficientCash,
+    InvalidMember,
+    NegativeNotCovered,
+    NothingRequested,
+    NotRegistered,
+)
+from settlement.reference.exchange import events
+from settlement.reference.exchange.core import Core, transaction
+from settlement.reference.exchange.state import Request, Status
+from settlement.reference.messages import Withdrawal
+from settlement.reference.words import check_uint
+
+
+class Accounts(Core):
+    """Cash is nano throughout."""
+
+    # Members ----------------------------------------------------------------------------------------------
+
+    @transaction
+    def register(self, now: int, account: bytes, member: Member) -> None:
+        """Adds a member, once and for ever. There is one balancing party."""
+        self.require_quiet(now)
+        accounts.check_member(account, member)
+        if account in self.state.members:
+            raise AlreadyRegistered(account)
+        if member.zone != 0 or (member.role == BALANCING_PARTY and self.balancing_party() is not None):
+            raise InvalidMember(account)
+        self.state.members[account] = member
+        self.emit(events.MemberRegistered(account, member))
+
+    @transaction
+    def suspend(self, now: int, account: bytes, suspended: bool) -> None:
+        """Stops a member from trading, or lets it again."""
+        self.require_quiet(now)
+        self.state.members[account] = replace(self.member(account), suspended=suspended)
+        self.emit(events.MemberSuspended(account, suspended))
+
+    def member(self, account: bytes) -> Member:
+        """NotRegistered unless it is one."""
+        if account not in self.state.members:
+            raise NotRegistered(account)
+        return self.state.members[account]
+
+    def balancing_party(self) -> bytes | None:
+        """Who takes the other side of everyone's imbalance."""
+        parties = (a for a, member in self.state.members.items() if member.role == BALANCING_PARTY)
+        return next(parties, None)
+
+    # Cash -------------------------------------------------------------------------------------------------
+
+    def cash(self, now: int, account: bytes) -> Cash:
+        """The account's cash, folded if its session has ended."""
+        cash = self.state.cash.get(account, Cash())
+        if cash.epoch == 0:
+            return cash
+        status = self.outcome(now, cash.epoch)
+        if status in (Status.PROVED, Status.VOID):
+            return accounts.fold(cash, proved=status is Status.PROVED)
+        return cash
+
+    def write_cash(self, account: bytes, cash: Cash) -> None:
+        """Stores the slot, and keeps the sum of what members owe. CashOutOfRange if it does not fit."""
+        accounts.pack(cash)
+        if account != self.balancing_party():
+            before = self.state.cash.get(account, Cash())
+            self.state.total_negative += max(0, -cash.free) - max(0, -before.free)
+        self.state.cash[account] = cash
+
+    def add_free(self, now: int, account: bytes, amount: int) -> None:
+        """Folds the account and adds to its free cash, or takes from it."""
+        cash = self.cash(now, account)
+        self.write_cash(account, replace(cash, free=cash.free + amount))
+
+    def available(self, now: int, account: bytes) -> int:
+        """Free cash that no withdrawal has been promised."""
+        request = self.state.requests.get(account)
+        return self.cash(now, account).free - (request.amount_nano if request else 0)
+
+    @transaction
+    def deposit(self, now: int, account: bytes, amount: int) -> None:
+        """Settlement tokens come in for a member."""
+        self.require_quiet(now)
+        self.member(account)
+        check_uint("amount", amount, 256)
+        self.state.vault += amount
+        self.add_free(now, account, amount)
+        self.emit(events.Deposited(account, amount))
+
+    # Withdrawals ------------------------------------------------------------------------------------------
+
+    @transaction
+    def request_withdrawal(self, now: int, account: bytes, amount: int) -> None:
+        """Announces a withdrawal, in place of any earlier one; zero takes it back.
+
+        Cash stays cover for the sessions opened so far, whose orders counted on it, and for none after.
+        """
+        self.require_quiet(now)
+        self.member(account)
+        check_uint("amount", amount, 256)
+        epoch = len(self.state.epochs)
+        self.state.requests.pop(account, None)
+        if amount:
+            self.state.requests[account] = Request(amount, epoch)
+        self.emit(events.WithdrawalRequested(account, amount, epoch))
+
+    @transaction
+    def request_withdrawal_signed(self, now: int, message: Withdrawal, signature: bytes) -> None:
+        """The same, signed by the account and relayed by anyone."""
+        self.use_message(
+            now, message.account, message.nonce, message.deadline, message.struct_hash(), signature
+        )
+        self.request_withdrawal(now, message.account, message.amount_nano)
+
+    @transaction
+    def execute_withdrawal(self, now: int, account: bytes) -> None:
+        """Pays what was requested, once every session open at the request has ended.
+
+        ClearingInProgress before; InsufficientCash if less is free; NegativeNotCovered if the balancing
+        party would keep less than members owe.
+        """
+        self.require_quiet(now)
+        request = self.state.requests.pop(account, None)
+        if request is None:
+            raise NothingRequested(account)
+        for epoch in range(1, request.epoch + 1):
+            if self.outcome(now, epoch) is Status.OPEN:
+                raise ClearingInProgress(self.state.epochs[epoch - 1])
+        free = self.cash(now, account).free
+        if free < request.amount_nano:
+            raise InsufficientCash(account, free, request.amount_nano)
+        left = free - request.amount_nano
+        if account == self.balancing_party() and left < self.state.total_negative:
+            raise NegativeNotCovered(left, self.state.total_negative)
+        self.add_free(now, account, -request.amount_nano)
+        self.state.vault -= request.amount_nano
+        self.emit(events.Withdrawn(account, request.amount_nano))

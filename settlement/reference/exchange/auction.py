@@ -1,0 +1,124 @@
+"""Grids, days and sessions: what is fixed before anyone signs, and the book once the gate has closed."""
+
+from dataclasses import replace
+
+from settlement.reference import session as sessions
+from settlement.reference.clearing import Commitment, Market
+from settlement.reference.errors import (
+    AlreadyCommitted,
+    InvalidDay,
+    InvalidGrid,
+    InvalidSession,
+    NegativeNotCovered,
+    RunStarted,
+    TooEarly,
+    TooLate,
+    TooManyOrders,
+    UnknownDay,
+    UnknownGrid,
+)
+from settlement.reference.exchange import events
+from settlement.reference.exchange.core import transaction
+from settlement.reference.exchange.state import DayRecord, SessionRecord
+from settlement.reference.exchange.tokens import Tokens
+from settlement.reference.session import Grid, SessionParams
+from settlement.reference.words import check_hash, check_uint
+
+MOST_EPOCHS = (1 << 24) - 1
+
+
+class Auction(Tokens):
+    """Times are Unix seconds."""
+
+    @transaction
+    def add_grid(self, grid: Grid) -> int:
+        """The version of a new grid, counted from 1. This model has one zone."""
+        sessions.check_grid(grid)
+        if len(grid.parents) != 1:
+            raise InvalidGrid("zones")
+        self.state.grids += (grid,)
+        version = len(self.state.grids)
+        self.emit(events.GridAdded(version, grid, sessions.grid_hash(grid)))
+        return version
+
+    @transaction
+    def open_day(self, day: int, windows: int, grid_version: int) -> None:
+        """A delivery day from window `day` on. InvalidDay unless it begins after every earlier one has
+        ended.
+        """
+        check_uint("day", day + windows, 32)
+        last_end = max((start + record.windows for start, record in self.state.days.items()), default=0)
+        if not 1 <= windows < 1 << 16 or day < last_end:
+            raise InvalidDay(day, windows)
+        if not 1 <= grid_version <= len(self.state.grids):
+            raise UnknownGrid(grid_version)
+        self.state.days[day] = DayRecord(windows, grid_version)
+        self.emit(events.DayOpened(day, windows, grid_version))
+
+    @transaction
+    def open_session(self, now: int, params: SessionParams) -> bytes:
+        """The id of a new session, which takes orders until its gate.
+
+        InvalidSession, naming the field, if it does not fit itself, its day, or the session before;
+        NegativeNotCovered while the balancing party could not pay what members owe.
+        """
+        session = sessions.session_id(params)
+        sessions.check(params)
+        self._check_day(params)
+        self._check_follows(now, params)
+        self._check_negative_covered(now)
+        epoch = len(self.state.epochs) + 1
+        self.state.epochs += (session,)
+        self.state.sessions[session] = SessionRecord(params, epoch)
+        self.emit(events.SessionOpened(session, epoch, params))
+        return session
+
+    def _check_day(self, params: SessionParams) -> None:
+        day = self.day(params.day)
+        if params.grid_version != day.grid_version:
+            raise InvalidSession("grid_version")
+        if params.first_window + params.windows > params.day + day.windows:
+            raise InvalidSession("windows")
+        if (0, params.day) in self.state.runs:
+            raise RunStarted(0, params.day)
+        earlier = [r.params for r in self.state.sessions.values() if r.params.day == params.day]
+        if params.round != sum(other.kind == params.kind for other in earlier):
+            raise InvalidSession("round")
+
+    def _check_follows(self, now: int, params: SessionParams) -> None:
+        after = max((record.params.prove_by for record in self.state.sessions.values()), default=0)
+        if params.gate <= now or params.gate < after or len(self.state.epochs) >= MOST_EPOCHS:
+            raise InvalidSession("gate")
+
+    def _check_negative_covered(self, now: int) -> None:
+        party = self.balancing_party()
+        free = self.cash(now, party).free if party else 0
+        if free < self.state.total_negative:
+            raise NegativeNotCovered(free, self.state.total_negative)
+
+    def day(self, day: int) -> DayRecord:
+        """UnknownDay unless it was opened."""
+        if day not in self.state.days:
+            raise UnknownDay(day)
+        return self.state.days[day]
+
+    def market(self, session: bytes) -> Market:
+        """What a session clears under."""
+        params = self.session(session).params
+        return Market(params, self.state.grids[params.grid_version - 1])
+
+    @transaction
+    def commit_book(self, now: int, session: bytes, commitment: Commitment) -> None:
+        """Fixes count and root of the zone's orders, between the gate and `commitBy`."""
+        record = self.session(session)
+        if now < record.params.gate:
+            raise TooEarly(record.params.gate)
+        if now > record.params.commit_by:
+            raise TooLate(record.params.commit_by)
+        if record.commitment is not None:
+            raise AlreadyCommitted(session)
+        if not 0 <= commitment.count <= record.params.max_orders:
+            raise TooManyOrders(commitment.count, record.params.max_orders)
+        check_hash("root", commitment.root)
+        self.state.sessions[session] = replace(record, commitment=commitment)
+        self.emit(events.BookCommitted(session, 0, commitment.count, commitment.root))

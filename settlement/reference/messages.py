@@ -1,0 +1,69 @@
+"""What a member signs besides schedules, for anyone to relay (docs/formats.md, EIP-712)."""
+
+from dataclasses import dataclass
+
+from settlement.reference.eip712 import keccak
+from settlement.reference.words import address_word, check_uint, word
+
+WITHDRAWAL_TYPE_HASH = keccak(
+    b"Withdrawal(address account,uint256 amountNano,uint256 nonce,uint256 deadline)"
+)
+TRANSFER_TYPE_HASH = keccak(
+    b"Transfer(address from,address to,uint256 id,uint256 amountWh,uint256 nonce,uint256 deadline)"
+)
+ACCEPTANCE_TYPE_HASH = keccak(
+    b"Acceptance(address to,address from,uint256 id,uint256 amountWh,uint256 nonce,uint256 deadline)"
+)
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """A request to take cash out."""
+
+    account: bytes
+    amount_nano: int
+    nonce: int
+    deadline: int
+    """Unix seconds; the message counts until then, inclusive."""
+
+    def struct_hash(self) -> bytes:
+        values = (self.amount_nano, self.nonce, self.deadline)
+        return keccak(WITHDRAWAL_TYPE_HASH + address_word(self.account) + _uints(values))
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A claim handed over by its holder."""
+
+    sender: bytes
+    to: bytes
+    id: int
+    amount_wh: int
+    nonce: int
+    deadline: int
+
+    def struct_hash(self) -> bytes:
+        values = (self.id, self.amount_wh, self.nonce, self.deadline)
+        ends = address_word(self.sender) + address_word(self.to)
+        return keccak(TRANSFER_TYPE_HASH + ends + _uints(values))
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The recipient's agreement to take the claim, and to keep its reserve."""
+
+    to: bytes
+    sender: bytes
+    id: int
+    amount_wh: int
+    nonce: int
+    deadline: int
+
+    def struct_hash(self) -> bytes:
+        values = (self.id, self.amount_wh, self.nonce, self.deadline)
+        ends = address_word(self.to) + address_word(self.sender)
+        return keccak(ACCEPTANCE_TYPE_HASH + ends + _uints(values))
+
+
+def _uints(values: tuple[int, ...]) -> bytes:
+    return b"".join(word(check_uint("message", value, 256)) for value in values)
