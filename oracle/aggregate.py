@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from oracle.day import FLAGS, Day, Flags, MeterDay, Wh
+from oracle.day import FLAGS, Day, Flags, MeterDay, Wh, frozen
 from oracle.errors import OutOfRange, UnknownAccount, UnknownReading, WrongShape
 from oracle.messages import EXPORT
 from oracle.registry import MeterRegistry
@@ -27,8 +27,8 @@ class AccountDay:
 
     def __post_init__(self) -> None:
         shape = (len(self.accounts), self.day.windows)
-        if self.metered.shape != shape or self.flags.shape != shape:
-            raise WrongShape("metered", f"{self.metered.shape} and {self.flags.shape} instead of {shape}")
+        object.__setattr__(self, "metered", frozen("metered", self.metered, shape, np.int64))
+        object.__setattr__(self, "flags", frozen("flags", self.flags, shape, np.uint8))
         if list(self.accounts) != sorted(set(self.accounts)):
             raise WrongShape("accounts", "addresses must ascend strictly")
         if not np.isin(self.flags, FLAGS).all():

@@ -12,6 +12,7 @@ commitments, not salts, so erasing a salt changes no root and no other proof. Se
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,10 +36,10 @@ class Commitments:
 
     def index(self, key: ReadingKey) -> int:
         """The position of a reading's leaf; UnknownReading."""
-        try:
-            return self.keys.index(key)
-        except ValueError:
-            raise UnknownReading(key) from None
+        index = bisect_left(self.keys, key)
+        if self.keys[index : index + 1] != (key,):
+            raise UnknownReading(key)
+        return index
 
     def proof(self, key: ReadingKey) -> tuple[bytes, ...]:
         """The 20 siblings of its leaf, lowest first. Needs no salt."""

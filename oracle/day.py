@@ -6,8 +6,10 @@ pairs in ascending order, columns the windows of the day; `S` rows and `W` colum
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -66,11 +68,8 @@ class MeterDay:
 
     def __post_init__(self) -> None:
         shape = (len(self.series), self.day.windows)
-        for name in ("wh", "flags", "sequence"):
-            array = getattr(self, name)
-            if array.shape != shape:
-                raise WrongShape(name, f"{array.shape} instead of {shape}")
-            array.flags.writeable = False
+        for name, dtype in (("wh", np.int64), ("flags", np.uint8), ("sequence", np.uint64)):
+            object.__setattr__(self, name, frozen(name, getattr(self, name), shape, dtype))
         if list(self.series) != sorted(set(self.series)):
             raise WrongShape("series", "rows must ascend by meter and register")
         if self.wh.size and (self.wh.min() < 0 or self.wh.max() >= WH_BOUND):
@@ -105,10 +104,21 @@ class MeterDay:
 
     def row(self, meter_id: bytes, register: int) -> int:
         """The row of a register; UnknownReading."""
-        try:
-            return self.series.index((meter_id, register))
-        except ValueError:
-            raise UnknownReading(ReadingKey(meter_id, register, self.day.first_window)) from None
+        row = bisect_left(self.series, (meter_id, register))
+        if self.series[row : row + 1] != ((meter_id, register),):
+            raise UnknownReading(ReadingKey(meter_id, register, self.day.first_window))
+        return row
+
+
+def frozen(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: type) -> npt.NDArray[Any]:
+    """A read-only view of `array`; WrongShape unless it has that shape and type (no float becomes an integer
+    here).
+    """
+    if array.shape != shape or array.dtype != dtype:
+        raise WrongShape(name, f"{array.dtype} {array.shape} instead of {np.dtype(dtype)} {shape}")
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def blank(day: Day, series: tuple[tuple[bytes, int], ...]) -> MeterDay:

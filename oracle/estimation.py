@@ -59,14 +59,24 @@ def estimate(readings: MeterDay, history: History) -> MeterDay:
     shape = readings.wh.shape
     if (history.wh.shape[0], history.wh.shape[2]) != shape:
         raise WrongShape("history", f"{history.wh.shape} for a day of {shape}")
-    missing = readings.flags == MISSING
-    between, can_interpolate = interpolate(readings.wh, readings.flags == ACTUAL)
-    mean, has_past = past_mean(history)
-    linear = missing & can_interpolate
-    historic = missing & ~linear & has_past
-    wh = np.where(linear, between, np.where(historic, mean, np.where(missing, 0, readings.wh)))
-    flags = np.where(linear | historic, ESTIMATED, np.where(missing, DEFAULT, readings.flags))
-    return readings.replace(wh.astype(np.int64), flags.astype(np.uint8))
+    wh, flags = readings.wh.copy(), readings.flags.copy()
+    gaps = np.flatnonzero((flags == MISSING).any(axis=1))  # most rows have none: leave them alone
+    wh[gaps], flags[gaps] = _fill(wh[gaps], flags[gaps], history, gaps)
+    return readings.replace(wh, flags)
+
+
+def _fill(wh: Wh, flags: Flags, history: History, rows: npt.NDArray[np.intp]) -> tuple[Wh, Flags]:
+    """(R, W) values and flags of some rows with their gaps filled; `rows` (R,) is their place in the
+    history.
+    """
+    missing = flags == MISSING
+    between, inside = interpolate(wh, flags == ACTUAL)
+    linear = missing & inside
+    mean, known = past_mean(History(history.wh[rows], history.actual[rows]))
+    historic = missing & ~linear & known
+    filled = np.where(linear, between, np.where(historic, mean, np.where(missing, 0, wh)))
+    marked = np.where(linear | historic, ESTIMATED, np.where(missing, DEFAULT, flags))
+    return filled.astype(np.int64), marked.astype(np.uint8)
 
 
 def interpolate(wh: Wh, actual: Mask) -> tuple[Wh, Mask]:

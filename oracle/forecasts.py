@@ -18,10 +18,15 @@ from oracle.messages import WH_BOUND
 
 Wh = npt.NDArray[np.int64]
 
-LIKE_DAYS = 5
+LIKE_DAYS = 8
+"""Over the year of the measured homes the sum of absolute errors is 48% of the load; with 2 days 51%, with
+20 48%.
+"""
 PV_DAYS = 7
-PV_KEEP = (3, 5)
-"""A day's weight against the next one's, as a fraction."""
+PV_KEEP = (1, 2)
+"""A day's weight against the next one's, as a fraction. Likewise 23% of generation; with equal weights
+25%.
+"""
 SATURDAY = 5
 SECONDS_PER_DAY = 86_400
 

@@ -149,12 +149,17 @@ def agree(votes: Iterable[Vote], nodes: Collection[bytes], quorum: int, separato
     """The one posting that at least `quorum` of `nodes` signed. A vote is believed only as far as it is
     checked here: its digest must be its posting's, its parts the posting's, its signature the node's.
 
-    TooFewSigners if no posting has a quorum; SplitQuorum if two have (possible only where 2 quorum <= n).
+    A node that signed two postings counts for neither. TooFewSigners if no posting has a quorum; SplitQuorum
+    if two have (possible only where 2 quorum <= n).
     """
     sound, unsound = _check_votes(votes, nodes, separator)
     camps: dict[bytes, dict[bytes, Vote]] = defaultdict(dict)
     for vote in sound:
         camps[vote.digest][vote.node] = vote
+    for node in _double_voters(sound):
+        unsound[node] = "signed two different postings"
+        for camp in camps.values():
+            camp.pop(node, None)
     reached = sorted(digest for digest, camp in camps.items() if len(camp) >= quorum)
     if len(reached) > 1:
         raise SplitQuorum(", ".join("0x" + digest.hex() for digest in reached))
@@ -179,6 +184,13 @@ def _check_votes(
         else:
             unsound[vote.node] = fault
     return sound, unsound
+
+
+def _double_voters(sound: Iterable[Vote]) -> list[bytes]:
+    digests: dict[bytes, set[bytes]] = defaultdict(set)
+    for vote in sound:
+        digests[vote.node].add(vote.digest)
+    return sorted(node for node, signed in digests.items() if len(signed) > 1)
 
 
 def _fault(vote: Vote, nodes: Collection[bytes], separator: bytes) -> str | None:

@@ -65,10 +65,11 @@ def batch(
     )
 
 
-def past(count: int, wh: int, days: int = 2) -> History:
-    """The same energy in every window of every past day."""
-    shape = (2 * count, days, DAY.windows)
-    return History(np.full(shape, wh, np.int64), np.ones(shape, np.bool_))
+def past(count: int, import_wh: int, export_wh: int, days: int = 2) -> History:
+    """The same energy in every window of every past day, by register."""
+    wh = np.empty((2 * count, days, DAY.windows), np.int64)
+    wh[0::2], wh[1::2] = import_wh, export_wh
+    return History(wh, np.ones(wh.shape, np.bool_))
 
 
 def inputs(readings: tuple[SignedReading, ...] | None = None, **fields: object) -> DayInputs:

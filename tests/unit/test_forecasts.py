@@ -37,7 +37,7 @@ def test_load_is_the_mean_of_the_last_like_days(past, weekdays, target, days, ex
 
 @pytest.mark.parametrize(
     ("past", "expected"),
-    [((100,), 100), ((0, 100), 63), ((100, 0), 38), ((50, 50, 50), 50)],  # weights 3/5 and 1
+    [((100,), 100), ((0, 100), 67), ((100, 0), 33), ((50, 50, 50), 50)],  # weights 1/2 and 1
 )
 def test_pv_is_a_mean_that_forgets(past, expected) -> None:
     assert forecast_pv(rows(*past)).tolist() == [expected]

@@ -172,5 +172,7 @@ def test_a_meter_day_refuses_what_is_none() -> None:
         good.replace(good.wh - 2, good.flags)
     with pytest.raises(WrongShape):
         blank(DAY, ((bytes(32), 2), (bytes(32), 1)))
+    with pytest.raises(WrongShape):  # a float is no energy
+        good.replace(good.wh.astype(np.float64), good.flags)
     with pytest.raises(ValueError, match="read-only"):
         good.wh[0, 0] = 5

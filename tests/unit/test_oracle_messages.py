@@ -139,6 +139,20 @@ def test_r_or_s_plus_the_order_is_refused() -> None:
             assert not verify(signed.message, raw, KEY.public_key())
 
 
+def test_the_known_answer_of_rfc_6979_verifies_and_normalises() -> None:
+    """A.2.5, P-256 with SHA-256 over "sample"; its `s` happens to lie in the upper half."""
+    key = private_key(0xC9AFA9D845BA75166B5C215767B1D6934E50C3DB36E89B127B8A622B120F6721)
+    signature = bytes.fromhex(
+        "EFD48B2AACB6A8FD1140DD9CD45E81D69D2C877B56AAF991C34D0EA84EAF3716"
+        "F7CB1C942D657C41D436C7A1B6E29F65F3E900DBB9AFF4064DC4AB2F843ACDA8"
+    )
+    assert f"{public_point(key)[0]:X}" == "60FED4BA255A9D31C961EB74C6356D68C049B8923B61FA6CE669622E60F29FB6"
+    assert normalise(signature) == high_s(signature)
+    assert verify(b"sample", signature, key.public_key())
+    assert verify(b"sample", normalise(signature), key.public_key())
+    assert not verify(b"test", signature, key.public_key())
+
+
 def test_another_meters_key_does_not_verify() -> None:
     signed = sign(READING, KEY)
     assert not verify(signed.message, signed.signature, private_key(2).public_key())

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from oracle_world import (
     DAY,
@@ -19,6 +18,7 @@ from oracle_world import (
 )
 
 from oracle.errors import SplitQuorum, TooFewSigners
+from oracle.estimation import no_history
 from oracle.intake import Reason
 from oracle.messages import SignedReading
 from oracle.node import OracleNode, agree, compute
@@ -62,13 +62,10 @@ def test_bad_readings_change_nothing_but_their_own_windows() -> None:
 
 def test_a_silent_meter_is_its_past_or_zero_and_flagged() -> None:
     heard = batch(without=lambda n, register, column: n == 2)
-    for history, wh, flag in ((inputs().history, 0, 2), (past(3, 40), 40, 1)):
-        computed = compute(inputs(heard, history=history))
-        silent = np.array([meter_id == registry().series[0][0] for meter_id, _ in registry().series])
-        assert silent.sum() == 2
-        metered, flags = computed.accounts.of(account(2))
+    for history, wh, flag in ((no_history(6, DAY), 0, 2), (past(3, import_wh=40, export_wh=15), -25, 1)):
+        metered, flags = compute(inputs(heard, history=history)).accounts.of(account(2))
+        assert metered.tolist() == [wh] * DAY.windows
         assert flags.tolist() == [flag] * DAY.windows
-        assert metered.tolist() == [wh - wh] * DAY.windows
 
 
 def test_a_reading_beyond_its_connection_is_estimated_and_reported() -> None:
@@ -152,6 +149,16 @@ def test_a_node_that_votes_twice_counts_once() -> None:
     first = votes(inputs(), inputs(), inputs())[0]
     with pytest.raises(TooFewSigners):
         agree([first, first], NODES, 2, SEPARATOR)
+
+
+def test_a_node_that_signs_two_postings_counts_for_neither() -> None:
+    first, second, third = votes(inputs(), inputs(), inputs())
+    again = TEAM[2].vote(inputs(sequence=2), SEPARATOR)[0]
+    agreement = agree([first, third, again, second], NODES, 2, SEPARATOR)
+    assert agreement.signers == tuple(sorted(NODES[:2]))
+    assert [(d.node, d.why) for d in agreement.dissents] == [(NODES[2], "signed two different postings")]
+    with pytest.raises(TooFewSigners):
+        agree([first, third, again], NODES, 2, SEPARATOR)
 
 
 def test_secrets_are_not_shown() -> None:
