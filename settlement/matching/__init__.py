@@ -11,6 +11,7 @@ check    what a clearing must satisfy, judged independently
 """
 
 from settlement.matching.book import BUY, SELL, Book, empty_book, make_book
+from settlement.matching.check import Violation, check
 from settlement.matching.clear import Clearing, Extremes, clear
 from settlement.matching.market import ROOT, UNLIMITED_WH, Market, make_market
 
@@ -23,6 +24,8 @@ __all__ = [
     "Clearing",
     "Extremes",
     "Market",
+    "Violation",
+    "check",
     "clear",
     "empty_book",
     "make_book",

@@ -1,4 +1,4 @@
-"""Clearing a book: aggregate, solve, price, fill. All that the operator posts, from orders and market alone."""
+"""Clearing a book: aggregate, solve, price, fill. All that the operator posts, from orders and market."""
 
 from __future__ import annotations
 

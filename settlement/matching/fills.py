@@ -66,7 +66,8 @@ def pro_rata(quantity_wh: Ints, slot: Ints, total_wh: Ints, filled_wh: Ints) -> 
     upto = _scaled(after, filled_wh[slot], total_wh[slot])
     before = np.concatenate([[0], upto[:-1]])
     before[first] = 0
-    return upto - before
+    shares: Ints = upto - before
+    return shares
 
 
 def _scaled(amount: Ints, numerator: Ints, denominator: Ints) -> Ints:
@@ -75,8 +76,11 @@ def _scaled(amount: Ints, numerator: Ints, denominator: Ints) -> Ints:
     The product may need 128 bits; only then is it left to Python's integers, at a tenth of the speed.
     """
     if int(amount.max()) * int(numerator.max()) < INT64_LIMIT:
-        return floor_div(amount * numerator, denominator)
-    return floor_div(amount.astype(object) * numerator, denominator).astype(np.int64)
+        product = amount * numerator
+    else:
+        product = amount.astype(object) * numerator
+    scaled: Ints = floor_div(product, denominator).astype(np.int64)
+    return scaled
 
 
 def welfare_nano(book: Book, fills: Ints, flows_wh: Ints, market: Market) -> int:

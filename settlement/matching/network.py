@@ -5,8 +5,9 @@ a buy carries it from its zone's node to its quality's node, and a substitution 
 demand back to the quality that serves it. Quality 0 of every window is one common ground node.
 
 Nodes are numbered zones first (z * W + w), then qualities above 0 ((Z + q - 1) * W + w), then the ground, so
-that a vector over nodes reshapes into [Z, W] and [Q - 1, W]. Further nodes, such as a flexible order's, come
-after the ground, and their arcs are joined to the arcs here.
+that a vector over nodes reshapes into [Z, W] and [Q - 1, W]. So node // W numbers a window's nodes
+and node % W is the window. Further nodes, such as a flexible order's, come after the ground, and their arcs
+are joined to the arcs here.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def _cell_constraints(nodes: Nodes, levels: Levels, filled: Ints, market: Market
 
 
 def outer_bounds(nodes: Nodes) -> tuple[Ints, Ints]:
-    """(least, most) of every node, [nodes] each: within 2^29 of 0, and a quality or the ground not above 0."""
+    """(least, most) of every node, [nodes] each: within 2^29 of 0, and only a zone above 0."""
     least = np.full(nodes.count, -POTENTIAL_LIMIT)
     most = np.zeros(nodes.count, np.int64)
     most[nodes.zone.ravel()] = POTENTIAL_LIMIT
@@ -124,7 +124,7 @@ def _highest(most: Ints, constraints: Constraints, ground: int) -> Potentials:
 
 
 def _relax(start: Ints, constraints: Constraints) -> Ints:
-    """The greatest vector at most `start` that meets the constraints: Bellman and Ford, one array pass a hop."""
+    """The greatest vector up to `start` that meets the constraints: Bellman and Ford, an array pass a hop."""
     by_head = np.argsort(constraints.head, kind="stable")
     tail, head, cost = constraints.tail[by_head], constraints.head[by_head], constraints.cost[by_head]
     first = np.flatnonzero(np.diff(head, prepend=-1))

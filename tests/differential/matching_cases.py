@@ -1,0 +1,85 @@
+"""Random small markets and books, by seed, made to hit what clearing finds hard.
+
+Coarse prices (ties across cells), flat books (everything at one price), limits at floor and cap, negative
+prices, zero and one Wh, congested and closed lines, zones without orders, and substitutions that are chains,
+stars or rings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from settlement.matching import UNLIMITED_WH, Book, Market, make_book, make_market
+from settlement.units import PRICE_CAP, PRICE_FLOOR
+
+COLUMNS = ("order", "side", "zone", "quality", "window", "quantity_wh", "limit")
+
+
+def random_case(seed: int, most_qualities: int = 4, most_rows: int = 60) -> tuple[Book, Market]:
+    """A book and the market it fits."""
+    random = np.random.default_rng(seed)
+    market = random_market(random, most_qualities)
+    return random_book(random, market, most_rows), market
+
+
+def random_market(random: np.random.Generator, most_qualities: int) -> Market:
+    zones, qualities = int(random.integers(1, 7)), int(random.integers(1, most_qualities + 1))
+    parent = [-1, *(int(random.integers(0, zone)) for zone in range(1, zones))]
+    charge = [int(random.choice([1, 800, random.integers(1, 40_000)])) for _ in range(zones)]
+    capacity = [int(random.choice([UNLIMITED_WH, 0, random.integers(1, 3_000)])) for _ in range(zones)]
+    turned = np.append(0, 1 + random.permutation(zones - 1)) if random.random() < 0.5 else np.arange(zones)
+    market = make_market(
+        int(random.integers(1, 4)),
+        parent=parent,
+        charge=charge,
+        capacity_wh=capacity,
+        qualities=qualities,
+        substitutions=random_substitutions(random, qualities),
+    )
+    return _renumbered(market, turned)
+
+
+def _renumbered(market: Market, new: np.ndarray) -> Market:
+    """The same tree with other zone numbers: children need not come after parents."""
+    old = np.argsort(new)
+    parent = np.where(market.parent[old] < 0, -1, new[market.parent[old]])
+    return replace(market, parent=parent, charge=market.charge[old], capacity_wh=market.capacity_wh[old])
+
+
+def random_substitutions(random: np.random.Generator, qualities: int) -> list[tuple[int, int]]:
+    """A chain, a star, both, or a chain that also runs back up (so that some qualities are equal)."""
+    chain = [(q, q - 1) for q in range(1, qualities)]
+    star = [(q, 0) for q in range(2, qualities)]
+    back = [(q - 1, q) for q in range(1, qualities) if random.random() < 0.3]
+    ring = [(0, qualities - 1)] if qualities > 2 else []
+    return [chain, chain + star, chain + back, chain + ring][int(random.integers(0, 4))]
+
+
+def random_book(random: np.random.Generator, market: Market, most_rows: int) -> Book:
+    rows = int(random.integers(0, most_rows + 1))
+    side, quality = random.integers(0, 2, rows), random.integers(0, market.qualities, rows)
+    return make_book(
+        order=random.permutation(rows),
+        side=side,
+        zone=random.integers(0, market.zones, rows),
+        quality=quality,
+        window=random.integers(0, market.windows, rows),
+        quantity_wh=np.where(
+            random.random(rows) < 0.15, random.integers(0, 2, rows), random.integers(0, 2000, rows)
+        ),
+        limit=_limits(random, side, quality),
+    )
+
+
+def _limits(random: np.random.Generator, side: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    rows, kind = len(side), random.random()
+    if kind < 0.15:
+        return np.full(rows, 200_000)
+    if kind < 0.4:
+        return random.choice([PRICE_FLOOR, PRICE_CAP, 200_000, random.integers(PRICE_FLOOR, PRICE_CAP)], rows)
+    tick = int(random.choice([1, 10_000, 50_000]))
+    level = random.normal(np.where(side == 0, 220_000, 160_000 + 15_000 * quality), 60_000)
+    sign = np.where(random.random(rows) < 0.1, -1, 1)
+    return sign * np.clip(level, -100_000, 400_000).astype(np.int64) // tick * tick
