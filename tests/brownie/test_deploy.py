@@ -1,13 +1,15 @@
 """Brownie compiles the contracts and its chain runs them. More belongs to tests/contracts and tests/chain."""
 
-import brownie.project
 import pytest
+
+# By this form: Brownie reads the file of each module named in an import, and takes it for Python text.
+from brownie import project
 
 
 @pytest.fixture(scope="module")
 def deployable(accounts):
     """Contracts of ours that need nothing to start."""
-    (loaded,) = brownie.project.get_loaded_projects()
+    (loaded,) = project.get_loaded_projects()
     found = [each for each in loaded if each.bytecode and "_" not in each.bytecode]
     return [each for each in found if not each.deploy.abi["inputs"]]
 
