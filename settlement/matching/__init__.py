@@ -13,6 +13,7 @@ check    what a clearing must satisfy, judged independently
 from settlement.matching.book import BUY, SELL, Book, empty_book, make_book
 from settlement.matching.check import Violation, check
 from settlement.matching.clear import Clearing, Extremes, clear
+from settlement.matching.fills import traded_wh
 from settlement.matching.market import ROOT, UNLIMITED_WH, Market, make_market
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "empty_book",
     "make_book",
     "make_market",
+    "traded_wh",
 ]

@@ -117,7 +117,7 @@ def _fills(book: Book, _: Market, clearing: Clearing) -> Iterator[Violation]:
         total, filled = int(clearing.marginal_wh[slot]), int(clearing.filled_wh[slot])
         start = before.get(slot, 0)
         end = before[slot] = start + int(book.quantity_wh[row])
-        expected[row] = end * filled // total - start * filled // total if total else 0
+        expected[row] = floor_div(end * filled, total) - floor_div(start * filled, total) if total else 0
     yield from _fails("fill", clearing.fills_wh != expected)
 
 

@@ -83,6 +83,13 @@ def _scaled(amount: Ints, numerator: Ints, denominator: Ints) -> Ints:
     return scaled
 
 
+def traded_wh(book: Book, market: Market, fills: Ints) -> Ints:
+    """[Z, Q, W, 2] Wh bought and sold in each cell."""
+    traded = np.zeros((*market.cell_shape, 2), np.int64)
+    np.add.at(traded, (book.zone, book.quality, book.window, book.side), fills)
+    return traded
+
+
 def welfare_nano(book: Book, fills: Ints, flows_wh: Ints, market: Market) -> int:
     """Buyers' limits less sellers' limits less line charges, over what traded.
 

@@ -18,6 +18,7 @@ from ortools.graph.python import min_cost_flow
 
 from settlement.matching.market import Ints, Market
 from settlement.matching.network import Arcs, Network
+from settlement.units import floor_div
 
 SOLVER_LIMIT = 2**62
 """Costs times nodes must stay below: the solver scales by the number of nodes, in int64."""
@@ -34,7 +35,8 @@ def solve(network: Network, market: Market) -> Ints:
     ends = np.cumsum(np.bincount(window, minlength=market.windows))
     flow = np.zeros(len(arcs), np.int64)
     for part in np.split(by_window, ends[:-1]):
-        tail, head = arcs.tail[part] // market.windows, arcs.head[part] // market.windows
+        tail = floor_div(arcs.tail[part], market.windows)
+        head = floor_div(arcs.head[part], market.windows)
         flow[part] = _solve_part(tail, head, arcs.capacity_wh[part], cost[part])
     return flow
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matching_cases import COLUMNS, random_case
 
-from settlement.matching import Book, Clearing, check, clear, make_book, make_market
+from settlement.matching import Book, Clearing, Extremes, check, clear, make_book, make_market
 from settlement.matching.prices import cell_prices
 
 ARRAYS = ("prices", "marginal_wh", "filled_wh", "flows_wh", "substituted_wh", "fills_wh")
@@ -81,6 +81,31 @@ def test_welfare_off_by_one_is_refused() -> None:
     clearing = clear(book, market)
     wrong = replace(clearing, welfare_nano=clearing.welfare_nano + 1)
     assert [violation.name for violation in check(book, market, wrong)] == ["welfare"]
+
+
+@pytest.mark.parametrize("rank", ["own", "zero", "other"])
+@pytest.mark.parametrize(("end", "other"), [("low", "high"), ("high", "low")])
+def test_one_extreme_posted_for_both_is_refused_whatever_its_ranks(end: str, other: str, rank: str) -> None:
+    """Feasible, so optimal: but it moves the price towards one side of the market."""
+    for seed in range(100):
+        book, market = random_case(seed)
+        clearing = clear(book, market)
+        groups = {of: getattr(clearing, of) for of in ("energy", "quality")}
+        if all((getattr(group, end) == getattr(group, other)).all() for group in groups.values()):
+            continue
+        moved = {of: posted_for_both(group, end, other, rank) for of, group in groups.items()}
+        prices = cell_prices(moved["energy"].mid, moved["quality"].mid)
+        names = {
+            violation.name for violation in check(book, market, replace(clearing, prices=prices, **moved))
+        }
+        assert f"support_{other}" in names, f"seed {seed}"
+
+
+def posted_for_both(group: Extremes, end: str, other: str, rank: str) -> Extremes:
+    """The group with its `end` in the place of its `other` extreme."""
+    ranks = getattr(group, f"rank_{end if rank == 'own' else other}")
+    posted = np.where(ranks > 0, 0, ranks) if rank == "zero" else ranks
+    return replace(group, **{other: getattr(group, end), f"rank_{other}": posted})
 
 
 @pytest.mark.parametrize("end", ["low", "high"])
