@@ -10,7 +10,7 @@ from oracle.day import FLAGS, Day, Flags, MeterDay, Wh, frozen
 from oracle.errors import OutOfRange, UnknownAccount, UnknownReading, WrongShape
 from oracle.messages import EXPORT
 from oracle.registry import MeterRegistry
-from settlement.reference.posting import METERED_BOUND_WH
+from settlement.reference.posting import DEFAULT, METERED_BOUND_WH
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,8 @@ class AccountDay:
 
 
 def aggregate(readings: MeterDay, registry: MeterRegistry) -> AccountDay:
-    """Sum the rows of each account; UnknownReading if a window is still missing.
+    """Sum the rows of each account; one without a meter is zero by default. UnknownReading if a window is
+    still missing.
 
     int64 is safe: an account would need 2^33 meters to overflow it.
     """
@@ -55,7 +56,7 @@ def aggregate(readings: MeterDay, registry: MeterRegistry) -> AccountDay:
     owner = np.array([place[registry[meter_id].account] for meter_id, _ in readings.series], np.int64)
     sign = np.array([1 if register == EXPORT else -1 for _, register in readings.series], np.int64)
     metered = np.zeros((len(accounts), readings.day.windows), np.int64)
-    flags = np.zeros(metered.shape, np.uint8)
+    flags = np.full(metered.shape, DEFAULT, np.uint8)
     if len(owner):
         order = np.argsort(owner, kind="stable")
         starts = np.flatnonzero(np.diff(owner[order], prepend=-1))

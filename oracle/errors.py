@@ -5,7 +5,7 @@
     ├── BadMeterKey        a public or private key that is none, or serves two accounts
     ├── DuplicateMeter     one meter id registered twice
     ├── UnknownMeter       a meter id that is not registered
-    ├── UnknownAccount     an account that has no meter here
+    ├── UnknownAccount     an account that is not in the zone
     ├── UnknownReading     no reading or commitment under that meter, register and window
     ├── ErasedSalt         the salt of a reading was erased: it can no longer be opened
     ├── WrongShape         an array that does not have the day's windows or series
@@ -59,7 +59,7 @@ class UnknownMeter(_Offending, InputError):
 
 
 class UnknownAccount(_Offending, InputError):
-    template = "account {} has no meter in this registry"
+    template = "account {} is not in this zone"
 
 
 class UnknownReading(_Offending, InputError):

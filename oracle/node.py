@@ -30,6 +30,7 @@ from oracle.posting import ACCOUNTS_PER_PART, PostedDay, build, collect, node_ad
 from oracle.registry import MeterRegistry
 from oracle.salts import Salts, derive_all
 from oracle.validation import Failure, capacities_wh, validate
+from settlement.reference.errors import Refused
 
 
 @dataclass(frozen=True)
@@ -196,10 +197,12 @@ def _double_voters(sound: Iterable[Vote]) -> list[bytes]:
 def _fault(vote: Vote, nodes: Collection[bytes], separator: bytes) -> str | None:
     if vote.node not in nodes:
         return "is no oracle node"
-    if not vote.posted.is_whole() or vote.posted.digest(separator) != vote.digest:
-        return "signed something else than the posting it sent"
     try:
+        if not vote.posted.is_whole() or vote.posted.digest(separator) != vote.digest:
+            return "signed something else than the posting it sent"
         signer = signer_of(vote.digest, vote.signature)
+    except Refused:
+        return "sent a posting that is none"
     except BadNodeSignature:
         return "sent a malformed signature"
     return None if signer == vote.node else "sent a signature that is not its own"

@@ -36,8 +36,13 @@ class Meter:
 class MeterRegistry(Mapping[bytes, Meter]):
     """Meter id -> Meter, ascending. Immutable, and checked when it is made."""
 
-    def __init__(self, meters: Iterable[Meter]) -> None:
-        """DuplicateMeter, BadMeterKey (no curve point, or one key for two accounts) or OutOfRange."""
+    def __init__(self, meters: Iterable[Meter], members: Iterable[bytes] = ()) -> None:
+        """`members` are accounts of the zone that the contract expects in a posting whether they have a
+        meter or not (its meter was revoked, or is not installed yet); without one they are posted as zero by
+        default.
+
+        DuplicateMeter, BadMeterKey (no curve point, or one key for two accounts) or OutOfRange.
+        """
         found: dict[bytes, Meter] = {}
         owner: dict[tuple[int, int], bytes] = {}
         for meter in meters:
@@ -48,6 +53,7 @@ class MeterRegistry(Mapping[bytes, Meter]):
                 raise BadMeterKey(meter.meter_id, "another account's meter has the same key")
             found[meter.meter_id] = meter
         self._meters = MappingProxyType(dict(sorted(found.items())))
+        self._members = frozenset(_account(member) for member in members)
         self._keys = MappingProxyType({meter_id: _public_key(m) for meter_id, m in self._meters.items()})
 
     def __getitem__(self, meter_id: bytes) -> Meter:
@@ -73,8 +79,8 @@ class MeterRegistry(Mapping[bytes, Meter]):
 
     @property
     def accounts(self) -> tuple[bytes, ...]:
-        """Every account that has a meter, ascending: the entries of a posting."""
-        return tuple(sorted({meter.account for meter in self._meters.values()}))
+        """Every account that has a meter or is a member, ascending: the entries of a posting."""
+        return tuple(sorted(self._members.union(meter.account for meter in self._meters.values())))
 
     @property
     def series(self) -> tuple[tuple[bytes, int], ...]:
@@ -97,13 +103,18 @@ def authenticate(signed: SignedReading, registry: MeterRegistry) -> Reading:
 def _check(meter: Meter) -> None:
     if len(meter.meter_id) != 32:
         raise OutOfRange(meter.meter_id, "a meter id is 32 bytes")
-    if len(meter.account) != 20:
-        raise OutOfRange(meter.account, "an account is 20 bytes")
+    _account(meter.account)
     registers = meter.registers
     if not registers or set(registers) - set(REGISTERS) or len(set(registers)) < len(registers):
         raise OutOfRange(meter.registers, "registers are 1, 2 or both")
     if meter.capacity_w is not None and meter.capacity_w <= 0:
         raise OutOfRange(meter.capacity_w, "a capacity is positive")
+
+
+def _account(account: bytes) -> bytes:
+    if len(account) != 20:
+        raise OutOfRange(account, "an account is 20 bytes")
+    return account
 
 
 def _public_key(meter: Meter) -> ec.EllipticCurvePublicKey:

@@ -120,6 +120,12 @@ def test_a_vote_is_believed_only_as_far_as_it_is_checked() -> None:
             replace(third, digest=bytes(32), signature=sign_posting(bytes(32), NODE_KEYS[2])),
             replace(third, posted=replace(third.posted, parts=())),
         ],
+        "posting that is none": [
+            replace(third, posted=replace(third.posted, posting=replace(third.posted.posting, zone=-1))),
+            replace(
+                third, posted=replace(third.posted, posting=replace(third.posted.posting, commitments=b""))
+            ),
+        ],
         "malformed": [replace(third, signature=b"")],
         "not its own": [replace(third, signature=first.signature), replace(third, node=NODES[0])],
         "no oracle node": [stranger],

@@ -92,6 +92,17 @@ def test_aggregation_preserves_energy_and_takes_the_worse_flag(data, meters: int
         assert (day.metered[row] == wh[mine & export].sum(axis=0) - wh[mine & ~export].sum(axis=0)).all()
 
 
+def test_a_member_without_a_meter_is_posted_as_zero_by_default() -> None:
+    known = MeterRegistry([meter(0)], members=[account(0), account(1)])
+    empty = blank(DAY, known.series)
+    day = aggregate(empty.replace(empty.wh + 5, np.zeros(empty.flags.shape, np.uint8)), known)
+    assert day.accounts == tuple(sorted((account(0), account(1))))
+    assert [values.tolist() for values in day.of(account(1))] == [[0] * DAY.windows, [2] * DAY.windows]
+    assert not day.of(account(0))[1].any()
+    none = aggregate(blank(DAY, ()), MeterRegistry([], members=[account(1)]))
+    assert none.of(account(1))[1].tolist() == [2] * DAY.windows
+
+
 def test_what_is_still_missing_cannot_be_aggregated() -> None:
     with pytest.raises(UnknownReading):
         aggregate(blank(DAY, registry().series), registry())
