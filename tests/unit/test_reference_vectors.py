@@ -1,0 +1,270 @@
+"""Shared vectors: what both implementations must say of the same input.
+
+`python tests/unit/test_reference_vectors.py` writes them anew; the tests hold the reference to what is in
+git, and the EIP-712 digests to eth_account, which knows nothing of ours.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account.messages import encode_typed_data
+from eth_hash.auto import keccak
+
+from settlement.reference import eip712, merkle, packed_windows, posting, product_id, schedule, session
+from settlement.reference.messages import Acceptance, Transfer, Withdrawal
+from settlement.reference.posting import Entry, Posting
+from settlement.reference.product_id import ProductId
+from settlement.reference.schedule import Schedule, SignedSchedule
+from settlement.reference.session import Grid, SessionParams
+
+VECTORS = Path(__file__).resolve().parents[1] / "vectors"
+CHAIN_ID = 31337
+CONTRACT = bytes.fromhex("5fbdb2315678afecb367f032d93f642f64180aa3")
+SEPARATOR = eip712.domain_separator(CHAIN_ID, CONTRACT)
+TRADER = bytes.fromhex("70997970c51812dc3a010c7d01b50e0d17dc79c8")
+OTHER = bytes.fromhex("3c44cdddb6a900fa2b585dd299e03d12fa4293bc")
+
+PARAMS = SessionParams(
+    kind=0,
+    round=2,
+    windows=48,
+    grid_version=1,
+    day=960_000,
+    first_window=960_000,
+    gate=1_727_996_400,
+    commit_by=1_727_996_700,
+    prove_by=1_727_998_200,
+    floor=-2_000_000,
+    cap=6_000_000,
+    buy_reserve=100_000,
+    sell_reserve=300_000,
+    imbalance_min=-500_000,
+    imbalance_max=900_000,
+    max_orders=1_000_000,
+    bond_nano=5_000_000_000,
+    certificate_run=0,
+)
+GRID = Grid((0, 3, 11), (1, 0, 2, 1), (2**32 - 1,), (0,), (2**32 - 1,))
+TREE = Grid((0, 8), (1, 0), (2**32 - 1, 0, 1), (0, 1000, 1), (2**32 - 1, 50_000, 2**32 - 1))
+
+SCHEDULES = {
+    "buy": Schedule(
+        TRADER, session.session_id(PARAMS), 0, 0, 0, 3, 960_010, 7, (1500, 0, 2**30 - 1), (210_000, -5, 1)
+    ),
+    "sell, replacing, for another": Schedule(
+        TRADER,
+        session.session_id(PARAMS),
+        0,
+        1,
+        0,
+        11,
+        960_047,
+        2**64 - 1,
+        (1,),
+        (-(2**31),),
+        bytes([7] * 32),
+        OTHER,
+    ),
+}
+SIGNATURE = bytes([0x11] * 32 + [0x22] * 32 + [28])
+POSTING = Posting(
+    zone=0,
+    first_window=960_000,
+    windows=5,
+    sequence=1,
+    accounts=2,
+    commitments=bytes([9] * 32),
+    surplus=(80_000, 0, -20_000, 1, -1),
+    deficit=(240_000, 0, -10_000, 1, 2**31 - 1),
+    parts=(bytes([1] * 32), bytes([2] * 32)),
+)
+ENTRY = Entry(TRADER, (0, 1, 2, 0, 1), (-1200, 0, 350, 2**30 - 1, -(2**30) + 1))
+MESSAGES = {
+    "Withdrawal": Withdrawal(TRADER, 12_345_678_901, 3, 1_728_000_000),
+    "Transfer": Transfer(
+        TRADER, OTHER, product_id.encode(ProductId(960_010, 1800, 0, 3, round=2)), 250, 4, 1_728_000_000
+    ),
+    "Acceptance": Acceptance(
+        OTHER, TRADER, product_id.encode(ProductId(960_010, 1800, 0, 3)), 250, 0, 2**256 - 1
+    ),
+}
+PRODUCTS = [
+    ProductId(960_010, 1800, 0, 3, round=2),
+    ProductId(2**32 - 1, 3600, 2**32 - 1, 15, kind=2, round=255, side=1),
+    ProductId(5_760_000, 300, 7, 8, kind=3),
+    ProductId(0, 900, 0, 0, kind=1, side=1),
+]
+
+
+def text(value: Any) -> Any:
+    """JSON without numbers that lose precision: bytes as hex, integers beyond 2^53 as decimal strings."""
+    if isinstance(value, bytes):
+        return "0x" + value.hex()
+    if isinstance(value, int) and abs(value) >= 2**53:
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [text(item) for item in value]
+    if isinstance(value, dict):
+        return {key: text(item) for key, item in value.items()}
+    return value
+
+
+# What is in the files -----------------------------------------------------------------------------------
+
+
+def product_vectors() -> Any:
+    return [
+        {
+            **vars(product),
+            "id": str(product_id.encode(product)),
+            "group_key_home": str(product_id.group_key(product, packed_windows.HOME.count)),
+            "group_key_wide": str(product_id.group_key(product, packed_windows.WIDE.count)),
+        }
+        for product in PRODUCTS
+    ]
+
+
+def session_vectors() -> Any:
+    return {
+        "params": vars(PARAMS),
+        "session_id": session.session_id(PARAMS),
+        "grids": [{**vars(grid), "hash": session.grid_hash(grid)} for grid in (GRID, TREE)],
+    }
+
+
+def schedule_vectors() -> Any:
+    return {
+        "chain_id": CHAIN_ID,
+        "contract": CONTRACT,
+        "separator": SEPARATOR,
+        "type_hash": schedule.TYPE_HASH,
+        "schedules": [
+            {
+                "name": name,
+                **vars(order),
+                "struct_hash": schedule.struct_hash(order),
+                "digest": schedule.order_hash(SEPARATOR, order),
+                "signature": SIGNATURE,
+                "record": schedule.encode(SignedSchedule(order, SIGNATURE)),
+                "cover_nano": schedule.cover(order, PARAMS.buy_reserve, PARAMS.sell_reserve),
+            }
+            for name, order in SCHEDULES.items()
+        ],
+    }
+
+
+def message_vectors() -> Any:
+    return [
+        {
+            "type": name,
+            **vars(message),
+            "struct_hash": message.struct_hash(),
+            "digest": digest(message.struct_hash()),
+        }
+        for name, message in MESSAGES.items()
+    ]
+
+
+def digest(struct_hash: bytes) -> bytes:
+    return eip712.digest(SEPARATOR, struct_hash)
+
+
+def posting_vectors() -> Any:
+    return {
+        "type_hash": posting.TYPE_HASH,
+        "posting": vars(POSTING),
+        "struct_hash": posting.struct_hash(POSTING),
+        "digest": digest(posting.struct_hash(POSTING)),
+        "entry": vars(ENTRY),
+        "packed_entry": posting.pack_entry(ENTRY),
+        "part_hash": posting.part_hash(posting.pack_entry(ENTRY)),
+    }
+
+
+def merkle_vectors() -> Any:
+    leaves = [merkle.leaf_hash(number.to_bytes(32, "big")) for number in range(5)]
+    frontier = merkle.Frontier()
+    for leaf in leaves:
+        frontier = frontier.append(leaf)
+    return {
+        "empty_root": merkle.root([]),
+        "leaves": leaves,
+        "roots": [merkle.root(leaves[:count]) for count in range(6)],
+        "frontier": frontier.words,
+        "proof_of_2": merkle.proof(leaves, 2),
+    }
+
+
+FILES = {
+    "products.json": product_vectors,
+    "sessions.json": session_vectors,
+    "schedules.json": schedule_vectors,
+    "messages.json": message_vectors,
+    "postings.json": posting_vectors,
+    "merkle.json": merkle_vectors,
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_reference_says_what_the_vectors_say(name: str) -> None:
+    assert json.loads((VECTORS / name).read_text()) == text(FILES[name]())
+
+
+# Independently ------------------------------------------------------------------------------------------
+
+DOMAIN = {
+    "name": "Trellis",
+    "version": "1",
+    "chainId": CHAIN_ID,
+    "verifyingContract": "0x" + CONTRACT.hex(),
+}
+TYPES = {
+    "Schedule": (
+        "address trader,bytes32 session,uint32 zone,uint8 side,uint8 kind,uint8 quality,uint32 firstWindow,"
+        "uint64 nonce,bytes32 replaces,address beneficiary,uint32[] quantityWh,int32[] limitMicroPerKWh"
+    ),
+    "Posting": (
+        "uint32 zone,uint32 firstWindow,uint16 windows,uint32 sequence,uint32 accounts,bytes32 commitments,"
+        "int32[] surplusMicroPerKWh,int32[] deficitMicroPerKWh,bytes32[] parts"
+    ),
+    "Withdrawal": "address account,uint256 amountNano,uint256 nonce,uint256 deadline",
+    "Transfer": "address from,address to,uint256 id,uint256 amountWh,uint256 nonce,uint256 deadline",
+    "Acceptance": "address to,address from,uint256 id,uint256 amountWh,uint256 nonce,uint256 deadline",
+}
+
+
+def wallet_digest(name: str, values: list[Any]) -> bytes:
+    """What a wallet would sign, by eth_account."""
+    fields = [dict(zip(("type", "name"), field.split(), strict=True)) for field in TYPES[name].split(",")]
+    message = {field["name"]: value for field, value in zip(fields, values, strict=True)}
+    message = {
+        key: "0x" + v.hex() if isinstance(v, bytes) and len(v) == 20 else v for key, v in message.items()
+    }
+    signable = encode_typed_data(DOMAIN, {name: fields}, message)
+    return keccak(b"\x19" + signable.version + signable.header + signable.body)
+
+
+@pytest.mark.parametrize("order", SCHEDULES.values(), ids=list(SCHEDULES))
+def test_a_wallet_hashes_a_schedule_alike(order: Schedule) -> None:
+    o = order
+    head = [o.trader, o.session, o.zone, o.side, o.kind, o.quality, o.first_window, o.nonce, o.replaces]
+    values = [*head, o.beneficiary, list(o.quantity_wh), list(o.limit_micro_per_kwh)]
+    assert wallet_digest("Schedule", values) == schedule.order_hash(SEPARATOR, order)
+
+
+def test_a_wallet_hashes_a_posting_alike() -> None:
+    values = [list(v) if isinstance(v, tuple) else v for v in vars(POSTING).values()]
+    assert wallet_digest("Posting", values) == digest(posting.struct_hash(POSTING))
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_a_wallet_hashes_a_message_alike(name: str) -> None:
+    message = MESSAGES[name]
+    assert wallet_digest(name, list(vars(message).values())) == digest(message.struct_hash())
+
+
+if __name__ == "__main__":
+    for file, make in FILES.items():
+        (VECTORS / file).write_text(json.dumps(text(make()), indent=1) + "\n")
