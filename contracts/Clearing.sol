@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {EnergyToken} from "./EnergyToken.sol";
+import {Book, Ledger, PendingWithdrawal} from "./Ledger.sol";
 import {Grid, SessionParams, Stage} from "./interfaces/IAuction.sol";
 import {Carry, IClearing, Posted} from "./interfaces/IClearing.sol";
 import {Cash, CashLib} from "./libraries/Cash.sol";
@@ -16,7 +16,7 @@ import {Slackness} from "./libraries/Slackness.sol";
 
 /// @title Clearing: fills derived from prices, prices proved
 /// @dev A chunk flows one way: read a record, check who signed it, judge its cover, derive its fills, write its account and lanes, tell it.
-abstract contract Clearing is EnergyToken, IClearing {
+abstract contract Clearing is Ledger, IClearing {
     /// @dev What every record of a call shares.
     struct Context {
         uint24 epoch;
@@ -44,10 +44,8 @@ abstract contract Clearing is EnergyToken, IClearing {
     uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
     uint256 private constant WIDE_BOUND = (1 << 30) - 1;
 
+    /// @dev Stands for the carry hash of a zone that is done; before its first chunk it is zero.
     bytes32 private constant CLOSED = bytes32(uint256(1));
-
-    /// @dev The carry hash of a zone under way, `CLOSED` when it is done, zero before its first chunk.
-    mapping(uint24 epoch => mapping(uint32 zone => bytes32)) private _progress;
 
     /// @inheritdoc IClearing
     function postHeader(uint24 epoch, uint256[] calldata qualityPotentials, Grid calldata grid)

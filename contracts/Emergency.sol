@@ -1,29 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {Ledger, Session} from "./Ledger.sol";
+import {Stage} from "./interfaces/IAuction.sol";
 import {IEmergency} from "./interfaces/IEmergency.sol";
 
 /// @title Emergency: a pause that ends by itself
-abstract contract Emergency is AccessManaged, IEmergency {
+abstract contract Emergency is Ledger, IEmergency {
     /// @inheritdoc IEmergency
-    uint32 public immutable maxPause;
-
-    uint64 internal _pausedAt;
-    uint64 private _lastPauseEnd;
-
-    modifier whenNotPaused() {
-        _requireNotPaused();
-        _;
-    }
-
-    constructor(address authority, uint32 maxPause_) AccessManaged(authority) {
-        maxPause = maxPause_;
-    }
-
-    /// @inheritdoc IEmergency
-    function pause() external restricted {
-        _requireNotPaused();
+    function pause() external restricted whenNotPaused {
         _endPause();
         uint64 notBefore = _lastPauseEnd == 0 ? 0 : _lastPauseEnd + maxPause;
         if (block.timestamp < notBefore) revert PauseTooSoon(notBefore);
@@ -33,35 +18,27 @@ abstract contract Emergency is AccessManaged, IEmergency {
 
     /// @inheritdoc IEmergency
     function unpause() external restricted {
-        if (!paused()) revert NotPaused();
+        if (!_isPaused()) revert NotPaused();
         _endPause();
         emit Unpaused(uint64(block.timestamp));
     }
 
     /// @inheritdoc IEmergency
-    function paused() public view returns (bool) {
-        return _pausedAt != 0 && block.timestamp < _pausedAt + maxPause;
+    function paused() external view returns (bool) {
+        return _isPaused();
     }
 
-    /// @dev Seconds the current or last unfinished pause has lasted, at most `maxPause`.
-    function _pauseElapsed() internal view returns (uint64) {
-        if (_pausedAt == 0) return 0;
-        uint64 elapsed = uint64(block.timestamp) - _pausedAt;
-        return elapsed < maxPause ? elapsed : maxPause;
-    }
-
-    /// @dev Adds the time of a pause that began at `pausedAt` to the sessions it held up.
-    function _extendDeadlines(uint64 pausedAt, uint64 elapsed) internal virtual;
-
+    /// @dev Writes down what the last pause gives to the sessions it held up. Also for a pause that ended by itself.
     function _endPause() private {
         if (_pausedAt == 0) return;
         uint64 elapsed = _pauseElapsed();
-        _extendDeadlines(_pausedAt, elapsed);
+        for (uint24 epoch = _ended + 1; epoch <= _latestEpoch; ++epoch) {
+            Session storage session = _sessions[epoch];
+            if (session.stage == Stage.Proved || session.gate > _pausedAt + elapsed) continue;
+            if (_plainDeadline(session) + session.extension < _pausedAt) continue;
+            session.extension = uint32(_extended(session.extension, elapsed));
+        }
         _lastPauseEnd = _pausedAt + elapsed;
         _pausedAt = 0;
-    }
-
-    function _requireNotPaused() private view {
-        if (paused()) revert ExchangePaused(_pausedAt + maxPause);
     }
 }

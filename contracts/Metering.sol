@@ -2,44 +2,17 @@
 pragma solidity ^0.8.30;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {EnergyToken} from "./EnergyToken.sol";
+import {Day, Ledger, Meter, Run} from "./Ledger.sol";
+import {IAuction} from "./interfaces/IAuction.sol";
 import {IMetering, Posting} from "./interfaces/IMetering.sol";
+import {Postings} from "./libraries/Postings.sol";
 import {RunStage} from "./interfaces/ISettlement.sol";
 
 /// @title Metering: meter keys, oracle nodes and their postings
-abstract contract Metering is EnergyToken, IMetering {
-    struct Meter {
-        address account;
-        bytes32 x;
-        bytes32 y;
-    }
-
-    struct Run {
-        RunStage stage;
-        uint32 sequence;
-        uint16 parts; // settled, then certified, so far
-        bytes32 posting;
-        bytes32 carry;
-        bytes32 consumed; // chain over the parts settled and the prices they were settled at
-    }
-
-    bytes32 internal constant POSTING_TYPE_HASH = keccak256(
-        "Posting(uint32 zone,uint32 firstWindow,uint16 windows,uint32 sequence,uint32 accounts,bytes32 commitments,"
-        "int32[] surplusMicroPerKWh,int32[] deficitMicroPerKWh,bytes32[] parts)"
-    );
-
+abstract contract Metering is Ledger, IMetering {
     /// @dev P-256 (FIPS 186-4, D.1.2.3): y^2 = x^3 - 3x + b over the prime field of P.
     uint256 private constant P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF;
     uint256 private constant B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B;
-
-    /// @inheritdoc IMetering
-    mapping(address node => bool) public isOracle;
-    /// @inheritdoc IMetering
-    uint8 public quorum;
-    uint8 private _nodes;
-
-    mapping(bytes32 meterId => Meter) private _meters;
-    mapping(uint32 zone => mapping(uint32 day => Run)) internal _runs;
 
     /// @inheritdoc IMetering
     function registerMeter(bytes32 meterId, address account, bytes32 x, bytes32 y) external restricted whenNotClearing {
@@ -59,10 +32,10 @@ abstract contract Metering is EnergyToken, IMetering {
 
     /// @inheritdoc IMetering
     function setOracle(address node, bool active) external restricted whenNotClearing {
-        if (isOracle[node] != active) {
-            isOracle[node] = active;
+        if (_oracles[node] != active) {
+            _oracles[node] = active;
             _nodes = active ? _nodes + 1 : _nodes - 1;
-            if (quorum > _nodes) revert BadQuorum(quorum);
+            if (_quorum > _nodes) revert BadQuorum(_quorum);
         }
         emit OracleChanged(node, active);
     }
@@ -70,7 +43,7 @@ abstract contract Metering is EnergyToken, IMetering {
     /// @inheritdoc IMetering
     function setQuorum(uint8 quorum_) external restricted whenNotClearing {
         if (quorum_ == 0 || quorum_ > _nodes) revert BadQuorum(quorum_);
-        quorum = quorum_;
+        _quorum = quorum_;
         emit QuorumChanged(quorum_);
     }
 
@@ -81,13 +54,13 @@ abstract contract Metering is EnergyToken, IMetering {
         whenNotPaused
         whenNotClearing
     {
-        bytes32 hash = _postingHash(posting);
+        bytes32 hash = Postings.hash(posting);
         _requireQuorum(_hashTypedDataV4(hash), signatures);
         _requireFits(posting);
         Run storage run = _runs[posting.zone][posting.firstWindow];
         if (posting.sequence <= run.sequence) revert StalePosting(posting.sequence);
         if (run.stage > RunStage.Settling) revert BadPosting("stage");
-        if (run.parts != 0 && _consumed(posting, run.parts) != run.consumed) revert BadPosting("parts");
+        if (run.parts != 0 && Postings.consumed(posting, run.parts) != run.consumed) revert BadPosting("parts");
         if (run.stage == RunStage.None) run.stage = RunStage.Posted;
         run.sequence = posting.sequence;
         run.posting = hash;
@@ -100,44 +73,22 @@ abstract contract Metering is EnergyToken, IMetering {
         return (meter.account, meter.x, meter.y);
     }
 
-    function _runStage(uint32 zone, uint32 day) internal view override returns (RunStage) {
-        return _runs[zone][day].stage;
+    /// @inheritdoc IMetering
+    function isOracle(address node) external view returns (bool) {
+        return _oracles[node];
     }
 
-    function _postingHash(Posting calldata p) internal pure returns (bytes32) {
-        bytes32 surplus = keccak256(abi.encodePacked(p.surplusMicroPerKWh));
-        bytes32 deficit = keccak256(abi.encodePacked(p.deficitMicroPerKWh));
-        bytes32 parts = keccak256(abi.encodePacked(p.parts));
-        return keccak256(
-            abi.encode(
-                POSTING_TYPE_HASH,
-                p.zone,
-                p.firstWindow,
-                p.windows,
-                p.sequence,
-                p.accounts,
-                p.commitments,
-                surplus,
-                deficit,
-                parts
-            )
-        );
-    }
-
-    /// @dev A later posting may correct what is not settled yet: the settled parts and their prices stay.
-    function _consumed(Posting calldata posting, uint256 parts) internal pure returns (bytes32 chain) {
-        chain = keccak256(abi.encodePacked(posting.surplusMicroPerKWh, posting.deficitMicroPerKWh));
-        for (uint256 i; i < parts; ++i) {
-            chain = keccak256(abi.encodePacked(chain, posting.parts[i]));
-        }
+    /// @inheritdoc IMetering
+    function quorum() external view returns (uint8) {
+        return _quorum;
     }
 
     function _requireQuorum(bytes32 digest, bytes[] calldata signatures) private view {
-        if (signatures.length < quorum || quorum == 0) revert QuorumNotReached(signatures.length, quorum);
+        if (signatures.length < _quorum || _quorum == 0) revert QuorumNotReached(signatures.length, _quorum);
         address last;
         for (uint256 i; i < signatures.length; ++i) {
             address signer = ECDSA.recover(digest, signatures[i]);
-            if (signer <= last || !isOracle[signer]) revert BadOracleSignature(signer);
+            if (signer <= last || !_oracles[signer]) revert BadOracleSignature(signer);
             last = signer;
         }
     }
@@ -145,12 +96,12 @@ abstract contract Metering is EnergyToken, IMetering {
     /// @dev The posting is of a whole, ended day, at prices within the bounds that its traders signed.
     function _requireFits(Posting calldata p) private view {
         Day storage info = _dayInfo[p.firstWindow];
-        if (info.windows == 0) revert UnknownDay(p.firstWindow);
+        if (info.windows == 0) revert IAuction.UnknownDay(p.firstWindow);
         uint256 endsAt = (uint256(p.firstWindow) + p.windows) * windowLength;
         if (block.timestamp < endsAt) revert WindowNotOver(p.firstWindow, endsAt);
         if (p.windows != info.windows) revert BadPosting("windows");
         if (p.zone != 0) revert BadPosting("zone");
-        if (p.accounts != meteredIn[p.zone]) revert BadPosting("accounts");
+        if (p.accounts != _meteredIn[p.zone]) revert BadPosting("accounts");
         if (p.surplusMicroPerKWh.length != p.windows) revert BadPosting("surplusMicroPerKWh");
         if (p.deficitMicroPerKWh.length != p.windows) revert BadPosting("deficitMicroPerKWh");
         uint24[] storage epochs = _rounds[p.firstWindow][0];

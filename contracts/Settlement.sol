@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Metering} from "./Metering.sol";
-import {SessionParams, Stage} from "./interfaces/IAuction.sol";
+import {Day, Ledger, Run} from "./Ledger.sol";
+import {IAuction, SessionParams, Stage} from "./interfaces/IAuction.sol";
 import {Posting} from "./interfaces/IMetering.sol";
 import {ISettlement, RunCarry, RunStage} from "./interfaces/ISettlement.sol";
-import {Cash} from "./libraries/Cash.sol";
 import {Certificates} from "./libraries/Certificates.sol";
 import {Imbalance} from "./libraries/Imbalance.sol";
 import {Member, ROLE_PROSUMER} from "./libraries/Member.sol";
 import {PackedWindows} from "./libraries/PackedWindows.sol";
 import {KIND_ENERGY, ProductIdLib, SIDE_CLAIM, SIDE_OBLIGATION} from "./libraries/ProductId.sol";
+import {Postings} from "./libraries/Postings.sol";
 import {Quality} from "./libraries/Quality.sol";
 
 /// @title Settlement: contracted against metered, to the last nano
 /// @dev A part flows one way: entry, tokens, imbalance, cash, event. What the accounts of all parts have in common is carried as a hash.
-abstract contract Settlement is Metering, ISettlement {
+abstract contract Settlement is Ledger, ISettlement {
     /// @dev A proved session of the day.
     struct Round {
         uint8 number;
@@ -72,7 +72,7 @@ abstract contract Settlement is Metering, ISettlement {
         }
         run.parts += 1;
         run.stage = RunStage.Settling;
-        run.consumed = _consumed(posting, run.parts);
+        run.consumed = Postings.consumed(posting, run.parts);
         run.carry = _hashCarry(c, run.parts);
         emit PartSettled(posting.zone, posting.firstWindow, run.carry);
     }
@@ -153,7 +153,7 @@ abstract contract Settlement is Metering, ISettlement {
 
     /// @dev The balancing party takes the other side of every imbalance.
     function _settleBalancingParty(DayContext memory c) private {
-        address account = balancingParty;
+        address account = _balancingParty;
         uint256[] memory untold = c.tallies;
         c.tallies = new uint256[](untold.length);
         uint256 released = _takeTokens(c, account, _members[account]);
@@ -279,11 +279,6 @@ abstract contract Settlement is Metering, ISettlement {
         span.skip = lane * bits;
     }
 
-    function _credit(address account, int256 amountNano) private {
-        Cash cash = _folded(account);
-        _setFree(account, cash, cash.free() + amountNano);
-    }
-
     // --- around the entries
 
     function _prepare(DayContext memory c, Posting calldata posting, RunCarry calldata carry) private view {
@@ -318,7 +313,7 @@ abstract contract Settlement is Metering, ISettlement {
         for (uint256 i; i < epochs.length; ++i) {
             Stage stage = _stageOf(epochs[i]);
             if (stage == Stage.Void) continue;
-            if (stage != Stage.Proved) revert WrongStage(epochs[i], stage);
+            if (stage != Stage.Proved) revert IAuction.WrongStage(epochs[i], stage);
             SessionParams storage p = _params[epochs[i]];
             rounds[count++] = Round(uint8(i), p.firstWindow - day, p.windows, p.buyReserve, p.sellReserve);
         }
@@ -330,7 +325,7 @@ abstract contract Settlement is Metering, ISettlement {
     /// @dev The posting is the zone's last, and the carry is what its last part left.
     function _requireRun(Posting calldata posting, RunCarry calldata carry) private view returns (Run storage run) {
         run = _runs[posting.zone][posting.firstWindow];
-        if (run.stage == RunStage.None || run.posting != _postingHash(posting)) {
+        if (run.stage == RunStage.None || run.posting != Postings.hash(posting)) {
             revert WrongPosting(posting.zone, posting.firstWindow);
         }
         if (run.carry == 0) {

@@ -91,7 +91,4 @@ interface IAuction {
 
     /// @return windows of a delivery day, `gridVersion` and the `qualities` in use, one code a byte from the highest byte on
     function dayOf(uint32 day) external view returns (uint16 windows, uint32 gridVersion, bytes16 qualities, uint8 count);
-
-    /// @return seconds_ the length of every window
-    function windowLength() external view returns (uint16 seconds_);
 }

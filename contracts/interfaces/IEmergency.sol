@@ -18,8 +18,5 @@ interface IEmergency {
     function pause() external;
     function unpause() external;
 
-    /// @return seconds_ the longest a pause can last
-    function maxPause() external view returns (uint32 seconds_);
-
     function paused() external view returns (bool);
 }

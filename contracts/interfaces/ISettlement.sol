@@ -56,5 +56,6 @@ interface ISettlement {
     /// @notice Turns the claims of the next part's accounts into certificates for what was delivered.
     function certify(Posting calldata posting, bytes calldata entries, RunCarry calldata carry) external;
 
+    /// @notice The run of a zone and day: its stage, the posting's sequence, and the hash that the next part must bring.
     function runOf(uint32 zone, uint32 day) external view returns (RunStage stage, uint32 sequence, bytes32 carryHash);
 }

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {IAccounts} from "./interfaces/IAccounts.sol";
+import {IAuction, SessionParams, Stage} from "./interfaces/IAuction.sol";
+import {IEmergency} from "./interfaces/IEmergency.sol";
+import {IMetering} from "./interfaces/IMetering.sol";
+import {RunStage} from "./interfaces/ISettlement.sol";
+import {Cash, CashLib} from "./libraries/Cash.sol";
+import {Member, ROLE_NONE} from "./libraries/Member.sol";
+
+/// @dev What a deployment never changes. The Exchange and its modules are built with the same.
+struct Terms {
+    address authority;
+    IERC20 settlementToken; // its unit is one nano
+    uint16 windowLength; // seconds
+    uint32 maxPause; // seconds
+}
+
+/// @dev How a session stands.
+struct Session {
+    bytes32 id;
+    uint64 gate;
+    uint64 commitBy;
+    uint64 proveBy;
+    uint32 extension;
+    Stage stage;
+    bytes32 header;
+}
+
+/// @dev A delivery day: its windows, and its grid's quality codes, one a byte from the highest byte on.
+struct Day {
+    uint16 windows;
+    uint32 gridVersion;
+    uint8 qualityCount;
+    bytes16 qualities;
+}
+
+struct Book {
+    uint32 count;
+    bytes32 root;
+}
+
+struct PendingWithdrawal {
+    uint128 amountNano;
+    uint24 afterEpoch;
+}
+
+struct Meter {
+    address account;
+    bytes32 x;
+    bytes32 y;
+}
+
+/// @dev The settlement run of a zone and day.
+struct Run {
+    RunStage stage;
+    uint32 sequence;
+    uint16 parts; // settled, then certified, so far
+    bytes32 posting;
+    bytes32 carry;
+    bytes32 consumed; // chain over the parts settled and the prices they were settled at
+}
+
+/// @title Ledger: all state, and what more than one concern does with it
+/// @dev Every concern is a base on this one and adds no storage, so that the Exchange and the modules it delegates to share one layout.
+abstract contract Ledger is AccessManaged, EIP712 {
+    /// @notice The token in which cash enters and leaves; its unit is one nano.
+    IERC20 public immutable settlementToken;
+    uint16 public immutable windowLength;
+    uint32 public immutable maxPause;
+
+    // Emergency
+    uint64 internal _pausedAt;
+    uint64 internal _lastPauseEnd;
+
+    // Accounts
+    address internal _balancingParty;
+    uint256 internal _totalNegative;
+    mapping(uint32 zone => uint32 count) internal _meteredIn;
+    mapping(address account => Cash) internal _cash;
+    mapping(address account => Member) internal _members;
+    mapping(address account => PendingWithdrawal) internal _withdrawals;
+
+    // Auction
+    uint24 internal _latestEpoch;
+    uint24 internal _ended;
+    uint32 internal _gridVersions;
+    uint32[] internal _days;
+    mapping(uint32 version => bytes32 hash) internal _grids;
+    mapping(uint32 day => Day) internal _dayInfo;
+    mapping(uint32 day => mapping(uint8 kind => uint24[] epochs)) internal _rounds;
+    mapping(uint24 epoch => Session) internal _sessions;
+    mapping(uint24 epoch => SessionParams) internal _params;
+    mapping(uint24 epoch => mapping(uint32 zone => Book)) internal _books;
+
+    // Clearing
+    mapping(uint24 epoch => mapping(uint32 zone => bytes32 carryHash)) internal _progress;
+
+    // EnergyToken
+    mapping(address account => mapping(uint256 groupKey => uint256 lanes)) internal _lanes;
+    mapping(address owner => mapping(address spender => bool)) internal _operators;
+    mapping(address owner => mapping(address spender => mapping(uint256 id => uint256))) internal _allowances;
+    mapping(address to => mapping(address from => mapping(uint256 id => uint256))) internal _accepted;
+
+    // Metering and settlement
+    uint8 internal _quorum;
+    uint8 internal _nodes;
+    mapping(address node => bool) internal _oracles;
+    mapping(bytes32 meterId => Meter) internal _meters;
+    mapping(uint32 zone => mapping(uint32 day => Run)) internal _runs;
+
+    modifier whenNotPaused() {
+        if (_isPaused()) revert IEmergency.ExchangePaused(_pausedAt + maxPause);
+        _;
+    }
+
+    modifier whenNotClearing() {
+        uint24 epoch = _clearingEpoch();
+        if (epoch != 0) revert IAccounts.ClearingInProgress(epoch);
+        _;
+    }
+
+    constructor(Terms memory terms) AccessManaged(terms.authority) EIP712("Trellis", "1") {
+        uint16 length = terms.windowLength;
+        if (length != 300 && length != 900 && length != 1800 && length != 3600) revert IAuction.BadDay(length);
+        settlementToken = terms.settlementToken;
+        windowLength = length;
+        maxPause = terms.maxPause;
+    }
+
+    // --- cash
+
+    function _requireMember(address account) internal view returns (Member member) {
+        member = _members[account];
+        if (member.role() == ROLE_NONE) revert IAccounts.NotMember(account);
+    }
+
+    /// @dev The account's cash with the result of an ended session folded into it.
+    function _folded(address account) internal view returns (Cash) {
+        Cash cash = _cash[account];
+        uint24 epoch = cash.epoch();
+        if (epoch == 0) return cash;
+        Stage stage = _stageOf(epoch);
+        if (stage == Stage.Proved) return CashLib.pack(cash.free() + int256(cash.reserved()) + cash.net(), 0, 0, 0);
+        if (stage == Stage.Void) return CashLib.pack(cash.free() + int256(cash.reserved()), 0, 0, 0);
+        return cash;
+    }
+
+    /// @dev Stores `cash` with another free amount and keeps what members owe right. Folding never turns the sign of free cash.
+    function _setFree(address account, Cash cash, int256 free) internal {
+        if (account != _balancingParty) {
+            int256 before = _cash[account].free();
+            int256 owedBefore = before < 0 ? -before : int256(0);
+            int256 owed = free < 0 ? -free : int256(0);
+            if (owed != owedBefore) _totalNegative = uint256(int256(_totalNegative) + owed - owedBefore);
+        }
+        _cash[account] = CashLib.pack(free, cash.reserved(), cash.net(), cash.epoch());
+    }
+
+    function _credit(address account, int256 amountNano) internal {
+        Cash cash = _folded(account);
+        _setFree(account, cash, cash.free() + amountNano);
+    }
+
+    // --- sessions
+
+    /// @dev How a session stands now: past its deadline it is void, whatever was stored.
+    function _stageOf(uint24 epoch) internal view returns (Stage stage) {
+        stage = _sessions[epoch].stage;
+        if (stage != Stage.None && stage != Stage.Proved && block.timestamp > _deadlineOf(epoch)) stage = Stage.Void;
+    }
+
+    function _requireStage(uint24 epoch, Stage expected) internal view {
+        Stage stage = _stageOf(epoch);
+        if (stage != expected) revert IAuction.WrongStage(epoch, stage);
+    }
+
+    /// @dev The deadline of the commitment, then of the proof. A pause counts for the sessions whose deadline it found ahead.
+    function _deadlineOf(uint24 epoch) internal view returns (uint64) {
+        Session storage session = _sessions[epoch];
+        uint64 deadline = _plainDeadline(session);
+        uint64 extension = session.extension;
+        if (_pausedAt != 0 && deadline + extension >= _pausedAt) extension = _extended(extension, _pauseElapsed());
+        return deadline + extension;
+    }
+
+    function _plainDeadline(Session storage session) internal view returns (uint64) {
+        return session.stage == Stage.Open ? session.commitBy : session.proveBy;
+    }
+
+    /// @dev Pauses extend a session by `maxPause` at most, all together.
+    function _extended(uint64 extension, uint64 elapsed) internal view returns (uint64) {
+        return extension + elapsed < maxPause ? extension + elapsed : maxPause;
+    }
+
+    /// @dev The last session such that it and all before it are proved or void.
+    function _endedThrough() internal view returns (uint24 epoch) {
+        epoch = _ended;
+        while (epoch < _latestEpoch) {
+            Stage stage = _stageOf(epoch + 1);
+            if (stage != Stage.Proved && stage != Stage.Void) break;
+            ++epoch;
+        }
+    }
+
+    /// @dev The session between its gate and its end, or zero.
+    function _clearingEpoch() internal view returns (uint24) {
+        uint24 next = _endedThrough() + 1;
+        return next <= _latestEpoch && block.timestamp >= _sessions[next].gate ? next : 0;
+    }
+
+    // --- pause
+
+    function _isPaused() internal view returns (bool) {
+        return _pausedAt != 0 && block.timestamp < _pausedAt + maxPause;
+    }
+
+    /// @dev Seconds the current or last unfinished pause has lasted, at most `maxPause`.
+    function _pauseElapsed() internal view returns (uint64) {
+        if (_pausedAt == 0) return 0;
+        uint64 elapsed = uint64(block.timestamp) - _pausedAt;
+        return elapsed < maxPause ? elapsed : maxPause;
+    }
+}

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IAccounts} from "./IAccounts.sol";
+import {IAuction} from "./IAuction.sol";
+import {IClearing} from "./IClearing.sol";
+import {IEmergency} from "./IEmergency.sol";
+import {IEnergyToken} from "./IEnergyToken.sol";
+import {IMetering} from "./IMetering.sol";
+import {ISettlement} from "./ISettlement.sol";
+
+/// @title IExchange: all that the Exchange answers to, in its own code or a module's
+interface IExchange is IEmergency, IAccounts, IAuction, IEnergyToken, IClearing, IMetering, ISettlement {}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Posting} from "../interfaces/IMetering.sol";
+
+/// @title Postings: what oracle nodes sign
+/// @dev docs/formats.md, EIP-712 and Metering.
+library Postings {
+    bytes32 internal constant TYPE_HASH = keccak256(
+        "Posting(uint32 zone,uint32 firstWindow,uint16 windows,uint32 sequence,uint32 accounts,bytes32 commitments,"
+        "int32[] surplusMicroPerKWh,int32[] deficitMicroPerKWh,bytes32[] parts)"
+    );
+
+    /// @notice The EIP-712 struct hash.
+    function hash(Posting calldata p) internal pure returns (bytes32) {
+        bytes32 surplus = keccak256(abi.encodePacked(p.surplusMicroPerKWh));
+        bytes32 deficit = keccak256(abi.encodePacked(p.deficitMicroPerKWh));
+        bytes32 parts = keccak256(abi.encodePacked(p.parts));
+        return keccak256(
+            abi.encode(
+                TYPE_HASH,
+                p.zone,
+                p.firstWindow,
+                p.windows,
+                p.sequence,
+                p.accounts,
+                p.commitments,
+                surplus,
+                deficit,
+                parts
+            )
+        );
+    }
+
+    /// @notice What a later posting may not change: the prices, and the parts that are settled.
+    function consumed(Posting calldata p, uint256 parts) internal pure returns (bytes32 chain) {
+        chain = keccak256(abi.encodePacked(p.surplusMicroPerKWh, p.deficitMicroPerKWh));
+        for (uint256 i; i < parts; ++i) {
+            chain = keccak256(abi.encodePacked(chain, p.parts[i]));
+        }
+    }
+}
