@@ -1,7 +1,6 @@
 # A few verbs; each one first sets up what the locks ask for. ARGS passes options on: make demo ARGS="--help".
 
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
-export ETH_HASH_BACKEND ?= pysha3
 BIN := .venv/bin
 # Touched when an environment agrees with its lock.
 STAMP := .set-up
