@@ -34,6 +34,7 @@ bench: setup
 
 # What must not drift by accident: gas, bytecode size, ids, --help. Review the difference, then commit it.
 snap: setup
+	@mkdir -p tests/contracts/snapshots
 	@forge snapshot --snap tests/contracts/snapshots/gas.txt
 	@UPDATE_SNAPSHOTS=1 $(BIN)/pytest -q tests/unit
 
