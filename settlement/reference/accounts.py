@@ -8,7 +8,7 @@ cash).
 from dataclasses import dataclass, replace
 
 from settlement.reference import quality
-from settlement.reference.errors import CashOutOfRange, InvalidMember
+from settlement.reference.errors import BadTerms, CashOutOfRange
 from settlement.reference.packed_windows import HOME, WIDE, Lanes
 from settlement.reference.schedule import BUY, SELL, Schedule
 from settlement.reference.words import check_address, field, signed_field
@@ -18,7 +18,10 @@ PROSUMER, BALANCING_PARTY, NETWORK_OPERATOR, OPERATOR = 1, 2, 3, 4
 TRADERS = (PROSUMER, BALANCING_PARTY)
 
 NEGATIVE, UNCOVERED, WRONG_QUALITY, WRONG_QUANTITY, WRONG_ZONE, SUSPENDED = 1, 2, 3, 4, 5, 6
-"""Why a schedule fills zero. If several hold, the lowest is said."""
+"""Why a schedule fills zero. If several hold: what it may not (suspended, zone, quality, quantity) before
+what it cannot (negative, uncovered)."""
+
+RESERVED_BITS = 72
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def pack(cash: Cash) -> int:
     """The slot. CashOutOfRange if an amount does not fit: int88, uint72, int72, uint24."""
     fits = (
         -(1 << 87) <= cash.free < 1 << 87
-        and 0 <= cash.reserved < 1 << 72
+        and 0 <= cash.reserved < 1 << RESERVED_BITS
         and -(1 << 71) <= cash.net < 1 << 71
         and 0 <= cash.epoch < 1 << 24
     )
@@ -84,56 +87,49 @@ class Member:
     def lanes(self) -> Lanes:
         return WIDE if self.wide else HOME
 
+    @property
+    def widest_wh(self) -> int:
+        """The most it may buy or offer in a window with one schedule: what a lane holds, below 2^30."""
+        return (1 << min(self.lanes.bits, 30)) - 1
+
 
 def check_member(account: bytes, member: Member) -> None:
-    """InvalidMember unless role, zone, quality and capacity exist; the balancing party must be wide."""
+    """BadTerms unless role, zone and quality exist, and the capacity fits the account's lanes."""
     check_address("account", account)
     ok = (
         PROSUMER <= member.role <= OPERATOR
         and any(account)
         and 0 <= member.zone < 1 << 32
         and 0 <= member.max_quality < quality.CODES
-        and 0 <= member.capacity_wh < 1 << 30
-        and (member.wide or member.role != BALANCING_PARTY)
+        and 0 <= member.capacity_wh <= member.widest_wh
     )
     if not ok:
-        raise InvalidMember(account)
+        raise BadTerms(account)
 
 
-def refusal(member: Member, schedule: Schedule, free: int, available: int, cover: int) -> int:
-    """Why the schedule may not trade, the lowest code that holds; 0 if it may.
+def refusal(member: Member, schedule: Schedule, cash: Cash, promised: int, cover: int) -> int:
+    """Why the schedule may not trade, the first that holds; 0 if it may.
 
-    `free` is the account's free cash, `available` what of it no withdrawal has been promised, both after
-    the covers of the trader's schedules of lower hash; nano.
+    `cash` is the account's after the covers of the trader's schedules of lower hash, `promised` what of its
+    free cash a withdrawal will take; nano.
     """
     sells = schedule.side == SELL
     reasons = {
-        NEGATIVE: free < 0,
-        UNCOVERED: cover > available,
+        SUSPENDED: member.suspended,
+        WRONG_ZONE: schedule.zone != member.zone,
         WRONG_QUALITY: sells and not quality.serves(member.max_quality, schedule.quality),
         WRONG_QUANTITY: sells and max(schedule.quantity_wh) > member.capacity_wh,
-        WRONG_ZONE: schedule.zone != member.zone,
-        SUSPENDED: member.suspended,
+        NEGATIVE: cash.free < 0,
+        UNCOVERED: cover > cash.free - promised or cash.reserved + cover >= 1 << RESERVED_BITS,
     }
     return next((code for code, holds in reasons.items() if holds), 0)
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a cleared schedule changes, nano."""
+def net_of(side: int, filled_wh: int, value: int, buy_reserve: int, sell_reserve: int) -> int:
+    """Nano that a schedule earns, less what it pays, less what its filled energy keeps reserved.
 
-    trader: int
-    """To the trader's net: kept reserves, purchases, and sales that cost money."""
-    beneficiary: int
-    """To the net of whom the sale benefits."""
-
-
-def result(side: int, filled_wh: int, value: int, buy_reserve: int, sell_reserve: int) -> Result:
-    """Of a schedule with `filled_wh` in all, worth `value` nano at the price.
-
-    A beneficiary gets what a sale earns; what a sale costs (at negative prices) the trader pays, who
-    reserved for it.
+    `value` is its fills at the price, nano; reserves are micro/kWh.
     """
     if side == BUY:
-        return Result(trader=-value - filled_wh * buy_reserve, beneficiary=0)
-    return Result(trader=min(0, value) - filled_wh * sell_reserve, beneficiary=max(0, value))
+        return -value - filled_wh * buy_reserve
+    return value - filled_wh * sell_reserve

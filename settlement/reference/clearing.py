@@ -17,15 +17,16 @@ from settlement.reference import potential as potentials_
 from settlement.reference.cell import Cell
 from settlement.reference.eip712 import keccak
 from settlement.reference.errors import (
-    CommitmentMismatch,
-    EnergyNotBalanced,
-    HashesNotAscending,
+    BookMismatch,
+    EnergyUnbalanced,
+    EnergyUnsupported,
     LimitOutOfRange,
     MarginalExceeded,
     MarginalMismatch,
     MarginalOutOfRange,
-    QualityNotBalanced,
-    Unsupported,
+    NotAscending,
+    QualityUnbalanced,
+    QualityUnsupported,
     WindowOutOfSession,
     WrongLength,
 )
@@ -151,7 +152,7 @@ def carry_hash(posting: ZonePosting, carry: Carry) -> bytes:
 
 
 def check_header(market: Market, header: Header) -> None:
-    """WrongLength, PotentialOutOfRange or SubstitutionNotSlack unless the premiums may stand."""
+    """WrongLength, PotentialOutOfRange or SubstitutionViolated unless the premiums may stand."""
     _check_length("header", header.qualities, market.cells - market.windows)
     for index, entry in enumerate(header.qualities):
         slackness.check_quality_range(index, entry)
@@ -170,9 +171,14 @@ def _check_length(name: str, array: Sequence[object], expected: int) -> None:
 
 
 def check_zone_posting(market: Market, posting: ZonePosting) -> None:
-    """WrongLength unless there is one potential a window and one marginal a cell."""
+    """WrongLength unless there is one potential a window and one marginal a cell; MarginalOutOfRange if R >
+    M.
+    """
     _check_length("energy", posting.energy, market.windows)
     _check_length("marginals", posting.marginals, market.cells)
+    for index, marginal in enumerate(posting.marginals):
+        if any(filled > total for total, filled in zip(marginal.at_price, marginal.filled, strict=True)):
+            raise MarginalOutOfRange(index)
 
 
 def price(market: Market, header: Header, posting: ZonePosting, quality: int, window: int) -> int:
@@ -184,9 +190,9 @@ def price(market: Market, header: Header, posting: ZonePosting, quality: int, wi
 
 
 def read_hash(carry: Carry, order_hash: bytes) -> Carry:
-    """The carry with one more order counted; HashesNotAscending unless its hash is above the last."""
+    """The carry with one more order counted; NotAscending unless its hash is above the last."""
     if order_hash <= carry.last_hash:
-        raise HashesNotAscending(order_hash, carry.last_hash)
+        raise NotAscending(carry.last_hash, order_hash)
     frontier = carry.frontier.append(merkle.leaf_hash(order_hash))
     return replace(carry, last_hash=order_hash, frontier=frontier)
 
@@ -223,8 +229,6 @@ def fill_schedule(
             )
         except MarginalExceeded as cause:
             raise MarginalExceeded(order_hash) from cause
-        except MarginalOutOfRange as cause:
-            raise MarginalOutOfRange(at) from cause
         fills.append(Fill(window, filled, cell_price))
     return replace(carry, cells=tuple(cells)), fills
 
@@ -257,7 +261,7 @@ def check_close(
     check_zone_posting(market, posting)
     _check_length("substitutions", flows, len(market.grid.pairs()) * market.windows)
     if (carry.frontier.count, carry.frontier.root()) != (commitment.count, commitment.root):
-        raise CommitmentMismatch(carry.frontier.count, carry.frontier.root())
+        raise BookMismatch(carry.frontier.count, carry.frontier.root())
     _check_marginals(posting, carry)
     for window in range(market.windows):
         slackness.check_energy_range(window, posting.energy[window])
@@ -271,8 +275,6 @@ def check_close(
 
 def _check_marginals(posting: ZonePosting, carry: Carry) -> None:
     for index, (marginal, cell) in enumerate(zip(posting.marginals, carry.cells, strict=True)):
-        if any(filled > total for total, filled in zip(marginal.at_price, marginal.filled, strict=True)):
-            raise MarginalOutOfRange(index)
         if cell.at_price != marginal.at_price:
             raise MarginalMismatch(index)
 
@@ -287,7 +289,7 @@ def _check_cells(market: Market, header: Header, posting: ZonePosting, carry: Ca
 def _check_energy_balance(market: Market, carry: Carry, window: int) -> None:
     net = sum(carry.cells[market.index(quality, window)].net for quality in range(market.qualities))
     if net != 0:
-        raise EnergyNotBalanced(window, net)
+        raise EnergyUnbalanced(window, net)
 
 
 def _check_quality_balance(market: Market, carry: Carry, flows: Sequence[int], window: int) -> None:
@@ -299,7 +301,7 @@ def _check_quality_balance(market: Market, carry: Carry, flows: Sequence[int], w
         net[taker] -= flow
     for quality, left in enumerate(net):
         if left != 0:
-            raise QualityNotBalanced(market.index(quality, window), left)
+            raise QualityUnbalanced(market.index(quality, window), left)
 
 
 def _check_flows(market: Market, header: Header, flows: Sequence[int], window: int) -> None:
@@ -320,7 +322,7 @@ def _check_energy_support(
         cell = carry.cells[market.index(quality, window)]
         held = slackness.either(held, slackness.energy_by_cell(energy, potential, cell))
     if not all(held):
-        raise Unsupported(window)
+        raise EnergyUnsupported(window)
 
 
 def _check_quality_support(
@@ -343,4 +345,4 @@ def _check_quality_support(
         held[taker] = slackness.either(held[taker], slackness.taker_by_giver(*ends, flow))
     for quality in range(1, market.qualities):
         if not all(held[quality]):
-            raise Unsupported(market.index(quality, window))
+            raise QualityUnsupported(market.index(quality, window))

@@ -35,7 +35,7 @@ class MalformedProduct(Refused):
     """No product has this id: (id)."""
 
 
-class MalformedWord(Refused):
+class NotCanonical(Refused):
     """A posted word has bits where its layout has none: (word)."""
 
 
@@ -55,41 +55,45 @@ class LaneUnderflow(Refused):
 
 
 class InvalidSignature(Refused):
-    """Not 65 bytes `r ‖ s ‖ v` with low s, v 27 or 28, that recover to the signer named in the message."""
+    """Not 65 bytes `r ‖ s ‖ v` with low s, v 27 or 28, that recover to an address."""
 
 
-class MessageExpired(Refused):
+class WrongSigner(Refused):
+    """Another account signed than the message names: (signer, account)."""
+
+
+class BadSignature(Refused):
+    """A schedule's signature is not its trader's: (signer, trader)."""
+
+
+class Expired(Refused):
     """The message's deadline has passed: (deadline)."""
 
 
-class NonceUsed(Refused):
-    """The account has used this nonce: (account, nonce)."""
+class InvalidAccountNonce(Refused):
+    """An account's messages are used in the order of their nonces, from 0: (account, expected)."""
 
 
-class NotEnoughSigners(Refused):
-    """Fewer oracles signed than must: (signed, needed)."""
+class QuorumNotReached(Refused):
+    """Fewer oracles signed than must: (signatures, quorum)."""
 
 
-class SignersNotAscending(Refused):
-    """The recovered signers' addresses do not ascend strictly: (signer)."""
-
-
-class NotAnOracle(Refused):
-    """A posting's signer is no oracle: (signer)."""
+class BadOracleSignature(Refused):
+    """A signer is no oracle, or the signers do not ascend: (signer)."""
 
 
 # Members ----------------------------------------------------------------------------------------------
 
 
-class AlreadyRegistered(Refused):
+class AlreadyMember(Refused):
     """An account is registered once: (account)."""
 
 
-class InvalidMember(Refused):
-    """A member's role, zone, quality or capacity is none: (account)."""
+class BadTerms(Refused):
+    """A role, quality or capacity that cannot be, or a second balancing party: (account)."""
 
 
-class NotRegistered(Refused):
+class NotMember(Refused):
     """Only members hold cash and products: (account)."""
 
 
@@ -109,82 +113,70 @@ class InsufficientCash(Refused):
     """The account's available cash does not cover it: (account, available, needed)."""
 
 
+class WithdrawalNotReady(Refused):
+    """Nothing was requested, or a session opened before the request has not ended: (account, epoch)."""
+
+
 # Days and sessions ------------------------------------------------------------------------------------
 
 
-class InvalidGrid(Refused):
+class BadGrid(Refused):
     """A grid breaks a rule of docs/formats.md, Grid: (reason)."""
 
 
 class UnknownGrid(Refused):
-    """No grid has this version, or not this hash: (version)."""
+    """No grid has this version: (version)."""
 
 
-class InvalidDay(Refused):
-    """A day overlaps the one before or has no windows: (day, windows)."""
+class BadDay(Refused):
+    """A day overlaps the one before, or has no windows or too many: (day)."""
 
 
 class UnknownDay(Refused):
     """The day was never opened: (day)."""
 
 
-class InvalidSession(Refused):
+class BadSession(Refused):
     """A session's parameters break a rule: (field)."""
 
 
-class UnknownSession(Refused):
-    """The session was never opened: (session)."""
-
-
-class NegativeNotCovered(Refused):
+class NotCarried(Refused):
     """The balancing party's free cash is below what members owe: (free, total_negative)."""
 
 
 class ClearingInProgress(Refused):
-    """From a session's gate until it is proved or void only clearing changes accounts: (session)."""
+    """From a session's gate until it is proved or void only clearing changes accounts: (epoch)."""
 
 
-class TooEarly(Refused):
-    """The time has not come: (when)."""
+class WrongStage(Refused):
+    """The session is at another stage, or was never opened: (session, stage)."""
 
 
-class TooLate(Refused):
-    """The time has passed: (deadline)."""
+class GateStillOpen(Refused):
+    """The session still takes orders: (session, gate)."""
 
 
-class AlreadyCommitted(Refused):
-    """The session's book is committed once: (session)."""
-
-
-class NotCommitted(Refused):
-    """The session's book is not committed: (session)."""
-
-
-class TooManyOrders(Refused):
-    """A book holds at most the session's `maxOrders`: (count, most)."""
+class BadCommitment(Refused):
+    """A book of more orders than the session's `maxOrders`: (session, count)."""
 
 
 # Clearing ---------------------------------------------------------------------------------------------
 
 
-class HeaderMismatch(Refused):
-    """The header is not the session's, or is posted already: (session)."""
+class WrongHeader(Refused):
+    """The header is not the session's: (session)."""
 
 
 class WrongLength(Refused):
     """A posted array has not one word an entry: (array, length, expected)."""
 
 
-class CarryMismatch(Refused):
-    """The carried state is not what the transaction before left: (zone)."""
+class WrongCarry(Refused):
+    """The carried state is not what the chunk before left: (session, zone)."""
 
 
-class ZoneClosed(Refused):
-    """The zone is closed already: (zone)."""
-
-
-class HashesNotAscending(Refused):
-    """Order hashes ascend strictly through a zone: (order, previous)."""
+class NotAscending(Refused):
+    """Order hashes ascend strictly through a zone: (previous, order)."""
 
 
 class WindowOutOfSession(Refused):
@@ -193,6 +185,14 @@ class WindowOutOfSession(Refused):
 
 class LimitOutOfRange(Refused):
     """A limit is below the session's floor or above its cap: (order)."""
+
+
+class QuantityOverflow(Refused):
+    """A buyer's lane could not hold the quantity: (order)."""
+
+
+class BeneficiaryUnavailable(Refused):
+    """Orders that earn for another are not yet taken: (order)."""
 
 
 class MarginalExceeded(Refused):
@@ -211,75 +211,91 @@ class PotentialOutOfRange(Refused):
     """A potential is beyond its outer bound: (entry)."""
 
 
-class CommitmentMismatch(Refused):
+class BookMismatch(Refused):
     """Count or root of the orders read are not those committed: (count, root)."""
 
 
-class NotOptimal(Refused):
+class CellViolated(Refused):
     """A potential breaks a bound of its cell: (cell)."""
 
 
-class SubstitutionNotSlack(Refused):
-    """A substitution's potentials do not allow its flow: (index)."""
+class SubstitutionViolated(Refused):
+    """A substitution's potentials do not allow it or its flow: (index)."""
 
 
-class EnergyNotBalanced(Refused):
+class EnergyUnbalanced(Refused):
     """What is bought in a window is not what is sold: (window, net)."""
 
 
-class QualityNotBalanced(Refused):
+class QualityUnbalanced(Refused):
     """What is bought of a quality is not what is sold and substituted: (cell, net)."""
 
 
-class Unsupported(Refused):
-    """Nothing holds a potential at its value: the price is not the rule's: (entry)."""
+class EnergyUnsupported(Refused):
+    """Nothing holds an energy potential at its value: the price is not the rule's: (window)."""
 
 
-# Products and withdrawals -----------------------------------------------------------------------------
+class QualityUnsupported(Refused):
+    """Nothing holds a quality's potential at its value: the premium is not the rule's: (cell)."""
+
+
+# Products ---------------------------------------------------------------------------------------------
 
 
 class NotTransferable(Refused):
-    """Only claims of proved sessions transfer: (id)."""
+    """Only claims before their window, and certificates, change hands: (id)."""
 
 
-class NothingRequested(Refused):
-    """The account has no withdrawal to execute: (account)."""
+class InsufficientBalance(Refused):
+    """The sender owns less: (account, balance, needed, id)."""
+
+
+class WrongRecipient(Refused):
+    """The recipient is no prosumer of the claim's zone that may trade: (to, id)."""
+
+
+class NotAccepted(Refused):
+    """The recipient, who takes the reserve over, has not agreed to as much: (to, sender, id, amount)."""
 
 
 # Settlement -------------------------------------------------------------------------------------------
 
 
-class SessionsPending(Refused):
-    """A session of the day is not yet proved or void: (day)."""
+class WindowNotOver(Refused):
+    """A day is posted after its end: (day, end)."""
 
 
-class UnknownPosting(Refused):
+class BadPosting(Refused):
+    """The named part of a posting does not fit its day: (part)."""
+
+
+class StalePosting(Refused):
+    """A posting of this or a later sequence is there already: (sequence)."""
+
+
+class WrongPosting(Refused):
     """No posting of this zone and day: (zone, day)."""
 
 
-class RunStarted(Refused):
-    """The run has begun: its posting stays: (zone, day)."""
+class WrongRunStage(Refused):
+    """The run is not as far, or farther: (zone, day, stage)."""
+
+
+class WrongRunCarry(Refused):
+    """The carried state is not what the part before left: (zone, day)."""
 
 
 class WrongPart(Refused):
     """The entries are not the next part of the posting: (index)."""
 
 
-class AccountsNotAscending(Refused):
-    """Accounts ascend strictly over all parts: (account, previous)."""
+class BadEntry(Refused):
+    """An entry's account is no prosumer of the zone, or accounts do not ascend: (account)."""
 
 
-class NotMetered(Refused):
-    """Only prosumers of the posting's zone are metered: (account)."""
-
-
-class RunIncomplete(Refused):
+class IncompleteRun(Refused):
     """Parts or accounts of the run are missing: (settled, expected)."""
 
 
-class RunClosed(Refused):
-    """The run, or its certification, is closed already: (zone, day)."""
-
-
-class RunOpen(Refused):
-    """The run is not closed yet: (zone, day)."""
+class EnergyNotConserved(Refused):
+    """Contracted energy does not sum to zero, so somebody's was not settled: (window, wh)."""

@@ -9,7 +9,7 @@ orders share `R` of their total `M` by cumulative rounding in ascending order of
 from dataclasses import replace
 
 from settlement.reference.cell import Cell
-from settlement.reference.errors import MarginalExceeded, MarginalOutOfRange
+from settlement.reference.errors import MarginalExceeded
 from settlement.reference.marginal import Marginal
 from settlement.reference.schedule import BUY
 from settlement.units import floor_div
@@ -31,7 +31,7 @@ def fill_entry(
     """The cell after an entry is read, and how much of the entry fills, Wh.
 
     Quantities Wh, price and limit micro/kWh. An entry of no quantity changes nothing. MarginalExceeded if
-    more is at the price than posted, MarginalOutOfRange if more would fill than is there.
+    more is at the price than posted.
     """
     if quantity == 0:
         return cell, 0
@@ -47,8 +47,6 @@ def fill_entry(
 def _at_price(cell: Cell, marginal: Marginal, side: int, quantity: int, limit: int) -> tuple[Cell, int]:
     """The bound is the group's, not the entry's, which may round to nothing."""
     total, shared, before = marginal.at_price[side], marginal.filled[side], cell.at_price[side]
-    if shared > total:
-        raise MarginalOutOfRange
     if before + quantity > total:
         raise MarginalExceeded
     some_fill, some_wait = shared > 0, shared < total

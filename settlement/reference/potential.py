@@ -6,7 +6,7 @@
 
 from dataclasses import dataclass
 
-from settlement.reference.errors import MalformedWord
+from settlement.reference.errors import NotCanonical
 from settlement.reference.words import check_uint, field, signed_field, twos
 from settlement.units import floor_div
 
@@ -41,9 +41,9 @@ def pack(potential: Potential) -> int:
 
 
 def unpack(word: int) -> Potential:
-    """The entry of a posted word. MalformedWord if its upper half is not zero."""
+    """The entry of a posted word. NotCanonical if its upper half is not zero."""
     if word < 0 or word >> 128:
-        raise MalformedWord(word)
+        raise NotCanonical(word)
     return Potential(
         signed_field(word, 0, 32), signed_field(word, 32, 32), field(word, 64, 32), field(word, 96, 32)
     )

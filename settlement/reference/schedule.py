@@ -8,7 +8,7 @@ one schedule and signature; every other byte string is refused.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from settlement.reference import eip712, quality
+from settlement.reference import eip712
 from settlement.reference.eip712 import hash_array, keccak
 from settlement.reference.errors import MalformedRecord, Refused
 from settlement.reference.words import (
@@ -31,8 +31,6 @@ TYPE_HASH = keccak(TYPE)
 
 BUY, SELL = 0, 1
 MOST_ENTRIES = 128
-QUANTITY_LIMIT_WH = 1 << 30
-"""Every quantity lies strictly below."""
 
 NO_HASH = bytes(32)
 NO_ADDRESS = bytes(20)
@@ -73,13 +71,13 @@ class SignedSchedule:
 
 
 def check(schedule: Schedule) -> None:
-    """ValueOutOfRange or UnknownQuality unless every field fits its type and docs/formats.md."""
+    """ValueOutOfRange unless every field fits its type, with 1 to 128 entries."""
     check_address("trader", schedule.trader)
     check_hash("session", schedule.session)
     check_uint("zone", schedule.zone, 32)
     check_uint("side", schedule.side, 1)
     check_uint("kind", schedule.kind, 8)
-    quality.check(schedule.quality)
+    check_uint("quality", schedule.quality, 8)
     check_uint("firstWindow", schedule.first_window, 32)
     check_uint("nonce", schedule.nonce, 64)
     check_hash("replaces", schedule.replaces)
@@ -87,7 +85,7 @@ def check(schedule: Schedule) -> None:
     check_uint("entries", len(schedule.quantity_wh) - 1, 7)
     check_uint("limits", len(schedule.limit_micro_per_kwh) - len(schedule.quantity_wh), 0)
     for wh in schedule.quantity_wh:
-        check_uint("quantityWh", wh, 30)
+        check_uint("quantityWh", wh, 32)
     for limit in schedule.limit_micro_per_kwh:
         check_int("limitMicroPerKWh", limit, 32)
 
@@ -175,7 +173,7 @@ def decode(data: bytes, offset: int, session: bytes, kind: int, zone: int) -> tu
     """The order whose record starts at `offset`, and where the next one starts.
 
     MalformedRecord if the record is truncated, has an unknown flag, a flagged field of zeros, no entry or
-    more than 128, an unknown quality, or a quantity of 2^30 Wh or more.
+    more than 128. Whether its values make sense is judged when it is cleared.
     """
     reader = _Reader(data, offset)
     trader, flags = reader.take(20), reader.uint(1)

@@ -8,16 +8,14 @@ from itertools import pairwise
 
 from settlement.reference import quality
 from settlement.reference.eip712 import keccak
-from settlement.reference.errors import InvalidGrid, InvalidSession, UnknownQuality
+from settlement.reference.errors import BadGrid, BadSession, UnknownQuality
 from settlement.reference.merkle import MOST_LEAVES
 from settlement.reference.product_id import FLEXIBILITY_DOWN
 from settlement.reference.words import check_int, check_uint, word, words
+from settlement.units import POTENTIAL_LIMIT
 
 MOST_WINDOWS = 128
-LIMIT_BOUND = 1 << 28
-"""Floor and cap lie within plus and minus this: a premium is at most their distance, within its outer
-bound.
-"""
+MOST_ROUNDS = 255
 
 NO_PARENT = 2**32 - 1
 UNLIMITED_WH = 2**32 - 1
@@ -77,7 +75,7 @@ class SessionParams:
     bond_nano: int
     """Paid for each order omitted, or committed in vain."""
     certificate_run: int
-    """The settlement run that mints certificates; 1 is the first."""
+    """The settlement run that mints certificates; 0 is the first, so far the only one."""
 
 
 def session_id(params: SessionParams) -> bytes:
@@ -90,22 +88,27 @@ def session_id(params: SessionParams) -> bytes:
 
 
 def check(params: SessionParams) -> None:
-    """InvalidSession, naming the field, unless the parameters make sense by themselves."""
+    """BadSession, naming the field, unless the parameters make sense by themselves.
+
+    A premium may be as large as the distance of floor and cap, so that must lie within its outer bound: a
+    book then always has potentials, and no order can make its session unprovable.
+    """
     rules = {
         "kind": params.kind <= FLEXIBILITY_DOWN,
+        "round": params.round < MOST_ROUNDS,
         "windows": 1 <= params.windows <= MOST_WINDOWS,
         "first_window": params.first_window >= params.day and params.first_window + params.windows <= 2**32,
         "commit_by": params.gate < params.commit_by,
         "prove_by": params.commit_by < params.prove_by,
-        "floor": params.floor >= -LIMIT_BOUND,
-        "cap": params.floor <= params.cap <= LIMIT_BOUND,
+        "floor": -POTENTIAL_LIMIT <= params.floor <= params.cap <= POTENTIAL_LIMIT,
+        "cap": params.cap - params.floor <= POTENTIAL_LIMIT,
         "imbalance_max": params.imbalance_min <= params.imbalance_max,
         "max_orders": 1 <= params.max_orders <= MOST_LEAVES,
-        "certificate_run": params.certificate_run >= 1,
+        "certificate_run": params.certificate_run == 0,
     }
     for name, holds in rules.items():
         if not holds:
-            raise InvalidSession(name)
+            raise BadSession(name)
 
 
 # The grid -----------------------------------------------------------------------------------------------
@@ -150,7 +153,7 @@ def grid_hash(grid: Grid) -> bytes:
 
 
 def check_grid(grid: Grid) -> None:
-    """InvalidGrid, with the reason, unless the grid keeps the rules of docs/formats.md."""
+    """BadGrid, with the reason, unless the grid keeps the rules of docs/formats.md."""
     _check_qualities(grid)
     _check_substitutions(grid)
     _check_zones(grid)
@@ -159,35 +162,35 @@ def check_grid(grid: Grid) -> None:
 def _check_qualities(grid: Grid) -> None:
     ascending = all(a < b for a, b in pairwise(grid.qualities))
     if not grid.qualities or grid.qualities[0] != 0 or not ascending or grid.qualities[-1] >= quality.CODES:
-        raise InvalidGrid("qualities")
+        raise BadGrid("qualities")
 
 
 def _check_substitutions(grid: Grid) -> None:
     count = len(grid.qualities)
     if len(grid.substitutions) % 2 or any(not 0 <= index < count for index in grid.substitutions):
-        raise InvalidGrid("substitutions")
+        raise BadGrid("substitutions")
     pairs = grid.pairs()
     if len(set(pairs)) < len(pairs) or any(giver == taker for giver, taker in pairs):
-        raise InvalidGrid("substitutions")
+        raise BadGrid("substitutions")
     if any(not quality.serves(grid.qualities[giver], grid.qualities[taker]) for giver, taker in pairs):
-        raise InvalidGrid("substitution does not serve")
+        raise BadGrid("substitution does not serve")
     reaches = {0}
     for _ in grid.qualities:
         reaches |= {giver for giver, taker in pairs if taker in reaches}
     if len(reaches) < count:
-        raise InvalidGrid("a quality does not reach the least")
+        raise BadGrid("a quality does not reach the least")
 
 
 def _check_zones(grid: Grid) -> None:
     if not len(grid.parents) == len(grid.charges) == len(grid.capacities) or not grid.parents:
-        raise InvalidGrid("zones")
+        raise BadGrid("zones")
     for values in (grid.parents, grid.charges, grid.capacities):
         for value in values:
             check_uint("grid", value, 32)
     if grid.parents[0] != NO_PARENT or any(grid.parents[z] >= z for z in range(1, len(grid.parents))):
-        raise InvalidGrid("parents")
+        raise BadGrid("parents")
     if any(charge < 1 for charge in grid.charges[1:]):
-        raise InvalidGrid("charges")
+        raise BadGrid("charges")
 
 
 def quality_index(grid: Grid, code: int) -> int:

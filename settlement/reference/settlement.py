@@ -1,8 +1,8 @@
 """Settlement, the first run: contracted against metered, window by window (docs/formats.md, Settlement).
 
 A posting's parts are gone over twice. `settle_entry` prices each account's imbalance, allots what it
-delivered to its obligations and tallies claims and deliveries; after `close`, `certify_entry` turns claims
-into certificates in proportion to what was delivered. Both carry their state from part to part as a hash.
+delivered to its obligations and tallies claims and deliveries; after `close`, `certify_account` turns claims
+into certificates in proportion to what was delivered. Both carry one state from part to part as a hash.
 
 Arrays are indexed `q * W + w`, q the grid's dense quality index, w counted from the day's first window.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from settlement.reference import quality
 from settlement.reference.eip712 import keccak
-from settlement.reference.errors import AccountsNotAscending, WrongLength
+from settlement.reference.errors import BadEntry, EnergyNotConserved, WrongLength
 from settlement.reference.fill import pro_rata
 from settlement.reference.posting import Entry
 from settlement.reference.schedule import NO_ADDRESS
@@ -56,6 +56,8 @@ class Tally:
     claims: int = 0
     obligations: int = 0
     delivered: int = 0
+    gone_over: int = 0
+    """Claims that certification has passed."""
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,12 @@ def initial_run(day: Day) -> RunCarry:
 
 
 def pack_tally(tally: Tally) -> int:
-    """Bits 0..63 claims, 64..127 obligations, 128..191 delivered."""
+    """Bits 0..63 claims, 64..127 obligations, 128..191 delivered, 192..255 claims gone over."""
     return (
         check_uint("claims", tally.claims, 64)
         | check_uint("obligations", tally.obligations, 64) << 64
         | check_uint("delivered", tally.delivered, 64) << 128
+        | check_uint("gone over", tally.gone_over, 64) << 192
     )
 
 
@@ -181,9 +184,9 @@ def settle_account(
 def settle_entry(
     day: Day, carry: RunCarry, entry: Entry, claims: Holdings, obligations: Holdings
 ) -> tuple[RunCarry, AccountResult]:
-    """The carry with one more account, and its result. AccountsNotAscending unless it is above the last."""
+    """The carry with one more account, and its result. BadEntry unless it is above the last."""
     if entry.account <= carry.last_account:
-        raise AccountsNotAscending(entry.account, carry.last_account)
+        raise BadEntry(entry.account)
     result = settle_account(day, entry.metered, claims, obligations)
     sums = zip(carry.windows, entry.metered, result.imbalance, strict=True)
     carry = replace(
@@ -224,32 +227,25 @@ class Closing:
     """Minus everyone else's, nano."""
 
 
-def close(carry: RunCarry) -> Closing:
-    """Who balances takes the other side of all, so that the run nets to zero exactly."""
+def close(day: Day, carry: RunCarry, claims: Holdings, obligations: Holdings) -> Closing:
+    """Who balances takes the other side of all, so that the run nets to zero exactly.
+
+    `claims` and `obligations` are the balancing party's. EnergyNotConserved if all contracts, its own and
+    those settled (metered less imbalance), do not sum to zero in a window.
+    """
+    for window, total in enumerate(carry.windows):
+        left = total.metered - total.imbalance + contracted(day, claims, obligations, window)
+        if left != 0:
+            raise EnergyNotConserved(window, left)
     return Closing(tuple(-total.imbalance for total in carry.windows), -carry.cash)
 
 
 # Certifying ---------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class CertifyCarry:
-    """What certifying one part leaves to the next."""
-
-    claimed: tuple[int, ...]
-    """`A`: claims gone over so far by cell, Wh."""
-    last_account: bytes = NO_ADDRESS
-    parts: int = 0
-
-
-def initial_certify(day: Day) -> CertifyCarry:
-    """What the first part starts from."""
-    return CertifyCarry((0,) * (len(day.qualities) * day.windows))
-
-
-def certify_carry_hash(carry: CertifyCarry) -> bytes:
-    """What the chain keeps between two parts: `keccak(A words ‖ lastAccount ‖ parts certified)`."""
-    return keccak(words(carry.claimed) + address_word(carry.last_account) + word(carry.parts))
+def certify_start(carry: RunCarry) -> RunCarry:
+    """What a closed run leaves to certification, which goes over the parts from the first again."""
+    return replace(carry, last_account=NO_ADDRESS, parts=0)
 
 
 def certified(day: Day, tallies: Sequence[Tally], window: int) -> dict[int, int]:
@@ -269,23 +265,19 @@ def certified(day: Day, tallies: Sequence[Tally], window: int) -> dict[int, int]
     return backed
 
 
-def certify_entry(
-    day: Day, run: RunCarry, carry: CertifyCarry, entry: Entry, claims: Holdings
-) -> tuple[CertifyCarry, dict[tuple[int, int, int], int]]:
-    """The carry with one more account, and its certificates by (round, quality code, window), Wh.
+def certify_account(day: Day, carry: RunCarry, claims: Holdings) -> tuple[RunCarry, Holdings]:
+    """The carry with one more account, and its certificates, Wh; none of zero.
 
     Rounds share in ascending order, by cumulative rounding, so that certificates sum exactly to `C`.
     """
-    if entry.account <= carry.last_account:
-        raise AccountsNotAscending(entry.account, carry.last_account)
-    claimed, certificates = list(carry.claimed), {}
+    tallies, certificates = list(carry.tallies), {}
     for window in range(day.windows):
-        for code, backed in certified(day, run.tallies, window).items():
+        for code, backed in certified(day, carry.tallies, window).items():
             at = day.index(code, window)
             for one in day.rounds:
                 claim = claims.get((one.round, code, window), 0)
-                share = pro_rata(claimed[at], claim, run.tallies[at].claims, backed)
-                claimed[at] += claim
+                share = pro_rata(tallies[at].gone_over, claim, tallies[at].claims, backed)
+                tallies[at] = replace(tallies[at], gone_over=tallies[at].gone_over + claim)
                 if share:
                     certificates[(one.round, code, window)] = share
-    return replace(carry, claimed=tuple(claimed), last_account=entry.account), certificates
+    return replace(carry, tallies=tuple(tallies)), certificates

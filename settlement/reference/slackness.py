@@ -11,9 +11,9 @@ y_to`, equal where something flows).
 
 from settlement.reference.cell import Cell
 from settlement.reference.errors import (
-    NotOptimal,
+    CellViolated,
     PotentialOutOfRange,
-    SubstitutionNotSlack,
+    SubstitutionViolated,
 )
 from settlement.reference.potential import Potential
 from settlement.units import POTENTIAL_LIMIT
@@ -40,22 +40,22 @@ def check_quality_range(entry: int, quality: Potential) -> None:
 
 
 def check_cell(index: int, energy: Potential, quality: Potential, cell: Cell) -> None:
-    """NotOptimal unless the cell's price in either vector is within the bounds its orders gave."""
+    """CellViolated unless the cell's price in either vector is within the bounds its orders gave."""
     for price in (energy.lo - quality.lo, energy.hi - quality.hi):
         if not cell.lower <= price <= cell.upper:
-            raise NotOptimal(index)
+            raise CellViolated(index)
 
 
 def check_substitution(index: int, giver: Potential, taker: Potential) -> None:
-    """SubstitutionNotSlack unless `y_from <= y_to`: what serves more is worth no less."""
+    """SubstitutionViolated unless `y_from <= y_to`: what serves more is worth no less."""
     if giver.lo > taker.lo or giver.hi > taker.hi:
-        raise SubstitutionNotSlack(index)
+        raise SubstitutionViolated(index)
 
 
 def check_flow(index: int, giver: Potential, taker: Potential, flow: int) -> None:
-    """SubstitutionNotSlack if something flows between qualities of different premium."""
+    """SubstitutionViolated if something flows between qualities of different premium."""
     if flow > 0 and (giver.lo, giver.hi) != (taker.lo, taker.hi):
-        raise SubstitutionNotSlack(index)
+        raise SubstitutionViolated(index)
 
 
 # What holds an entry ------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def make_params(**changes: Any) -> SessionParams:
         imbalance_max=900_000,
         max_orders=1000,
         bond_nano=0,
-        certificate_run=1,
+        certificate_run=0,
     )
     return replace(base, **changes)
 
@@ -81,7 +81,7 @@ def make_params(**changes: Any) -> SessionParams:
 def make_exchange(grid: Grid = GRID, deposit: int = RICH) -> Exchange:
     """Everyone registered and, unless `deposit` is 0, rich; a day open."""
     oracles = frozenset(address_of(key) for key in ORACLES)
-    exchange = Exchange(CHAIN_ID, CONTRACT, WINDOW_LENGTH, oracles, oracles_needed=2)
+    exchange = Exchange(CHAIN_ID, CONTRACT, WINDOW_LENGTH, oracles, quorum=2)
     exchange.register(OPENING, BALANCING_ADDRESS, Member(BALANCING_PARTY, 0, 15, 2**30 - 1, wide=True))
     exchange.register(OPENING, address_of(OPERATOR_KEY), Member(OPERATOR))
     for address in PROSUMER_ADDRESSES:

@@ -24,8 +24,8 @@ from reference_world import (
 
 from settlement.reference.clearing import Header, ZonePosting
 from settlement.reference.errors import Refused
-from settlement.reference.exchange import Exchange, Status
-from settlement.reference.exchange.events import ScheduleFilled
+from settlement.reference.exchange import Exchange, Stage
+from settlement.reference.exchange.events import ScheduleCleared
 from settlement.reference.potential import Potential
 from settlement.reference.schedule import SignedSchedule
 
@@ -74,11 +74,11 @@ def test_an_honest_clearing_is_accepted_and_fills_as_the_matcher_says(
         exchange.close_zone(GATE, session, posted.header, posted.zone, carry, posted.flows)
     else:
         prove(exchange, session, posted, chunk)
-    assert exchange.status(GATE, session) is Status.PROVED
+    assert exchange.stage(GATE, session) is Stage.PROVED
 
     market = exchange.market(session)
     expected = clear_book(market.grid, market.params, posted.orders)
-    filled = sum(event.filled_wh for event in exchange.events if isinstance(event, ScheduleFilled))
+    filled = sum(sum(event.filled_wh) for event in exchange.events if isinstance(event, ScheduleCleared))
     assert filled == int(expected.fills_wh.sum())
     cash = [exchange.cash(GATE, address) for address in exchange.state.members]
     kept = filled // 2 * (market.params.buy_reserve + market.params.sell_reserve)
@@ -139,7 +139,7 @@ def test_a_posting_off_by_one_anywhere_is_refused(
     changed = data.draw(mutations(honest))
     with pytest.raises(Refused):
         prove(exchange, session, changed)
-    assert exchange.status(GATE, session) is not Status.PROVED
+    assert exchange.stage(GATE, session) is not Stage.PROVED
 
 
 @SLOW

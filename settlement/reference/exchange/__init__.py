@@ -7,18 +7,21 @@ A method is one transaction: it takes the time as `now`, changes `state` and app
 
 Who may send what (operator, oracle, administrator) is the shell's business and not modelled; who signed is.
 
-A session is OPEN until its gate, CLEARING from its gate, and ends PROVED or VOID (its book not committed by
-`commitBy`, or not proved by `proveBy`, both inclusive). While one clears, nothing but clearing changes
+A session goes OPEN, COMMITTED, POSTED, PROVED; it is VOID if its book is not committed by `commitBy`, or it
+is not proved by `proveBy`, both inclusive. From its gate until it is proved or void, nothing else changes
 accounts.
+
+Not modelled: pauses, allowances of ERC-6909, meter keys, and the settlement token beyond `vault`, what it
+holds.
 """
 
 from settlement.reference.exchange.events import Event
 from settlement.reference.exchange.settling import Settling
-from settlement.reference.exchange.state import Status
+from settlement.reference.exchange.state import RunStage, Stage
 
 
 class Exchange(Settling):
     """Everything: see the bases for the methods, in the order in which a day goes."""
 
 
-__all__ = ["Event", "Exchange", "Status"]
+__all__ = ["Event", "Exchange", "RunStage", "Stage"]

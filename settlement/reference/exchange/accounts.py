@@ -5,17 +5,15 @@ from dataclasses import replace
 from settlement.reference import accounts
 from settlement.reference.accounts import BALANCING_PARTY, Cash, Member
 from settlement.reference.errors import (
-    AlreadyRegistered,
-    ClearingInProgress,
+    AlreadyMember,
+    BadTerms,
     InsufficientCash,
-    InvalidMember,
-    NegativeNotCovered,
-    NothingRequested,
-    NotRegistered,
+    NotMember,
+    WithdrawalNotReady,
 )
 from settlement.reference.exchange import events
-from settlement.reference.exchange.core import Core, transaction
-from settlement.reference.exchange.state import Request, Status
+from settlement.reference.exchange.core import ENDED, Core, transaction
+from settlement.reference.exchange.state import Request, Stage
 from settlement.reference.messages import Withdrawal
 from settlement.reference.words import check_uint
 
@@ -31,23 +29,28 @@ class Accounts(Core):
         self.require_quiet(now)
         accounts.check_member(account, member)
         if account in self.state.members:
-            raise AlreadyRegistered(account)
-        if member.zone != 0 or (member.role == BALANCING_PARTY and self.balancing_party() is not None):
-            raise InvalidMember(account)
+            raise AlreadyMember(account)
+        if member.role == BALANCING_PARTY and self.balancing_party() is not None:
+            raise BadTerms(account)
         self.state.members[account] = member
         self.emit(events.MemberRegistered(account, member))
 
     @transaction
-    def suspend(self, now: int, account: bytes, suspended: bool) -> None:
-        """Stops a member from trading, or lets it again."""
+    def change_member(
+        self, now: int, account: bytes, max_quality: int, capacity_wh: int, suspended: bool
+    ) -> None:
+        """Changes what a member may sell, or stops it from trading."""
         self.require_quiet(now)
-        self.state.members[account] = replace(self.member(account), suspended=suspended)
-        self.emit(events.MemberSuspended(account, suspended))
+        old = self.member(account)
+        member = replace(old, max_quality=max_quality, capacity_wh=capacity_wh, suspended=suspended)
+        accounts.check_member(account, member)
+        self.state.members[account] = member
+        self.emit(events.MemberChanged(account, member))
 
     def member(self, account: bytes) -> Member:
-        """NotRegistered unless it is one."""
+        """NotMember unless it is one."""
         if account not in self.state.members:
-            raise NotRegistered(account)
+            raise NotMember(account)
         return self.state.members[account]
 
     def balancing_party(self) -> bytes | None:
@@ -62,10 +65,8 @@ class Accounts(Core):
         cash = self.state.cash.get(account, Cash())
         if cash.epoch == 0:
             return cash
-        status = self.outcome(now, cash.epoch)
-        if status in (Status.PROVED, Status.VOID):
-            return accounts.fold(cash, proved=status is Status.PROVED)
-        return cash
+        stage = self.stage(now, self.state.epochs[cash.epoch - 1])
+        return accounts.fold(cash, proved=stage is Stage.PROVED) if stage in ENDED else cash
 
     def write_cash(self, account: bytes, cash: Cash) -> None:
         """Stores the slot, and keeps the sum of what members owe. CashOutOfRange if it does not fit."""
@@ -106,6 +107,9 @@ class Accounts(Core):
         self.require_quiet(now)
         self.member(account)
         check_uint("amount", amount, 256)
+        free = self.cash(now, account).free
+        if amount and free < amount:
+            raise InsufficientCash(account, free, amount)
         epoch = len(self.state.epochs)
         self.state.requests.pop(account, None)
         if amount:
@@ -122,24 +126,18 @@ class Accounts(Core):
 
     @transaction
     def execute_withdrawal(self, now: int, account: bytes) -> None:
-        """Pays what was requested, once every session open at the request has ended.
+        """Pays what was requested, once every session opened before has ended; WithdrawalNotReady until then.
 
-        ClearingInProgress before; InsufficientCash if less is free; NegativeNotCovered if the balancing
-        party would keep less than members owe.
+        InsufficientCash if less is free; the balancing party keeps what members owe.
         """
         self.require_quiet(now)
         request = self.state.requests.pop(account, None)
-        if request is None:
-            raise NothingRequested(account)
-        for epoch in range(1, request.epoch + 1):
-            if self.outcome(now, epoch) is Status.OPEN:
-                raise ClearingInProgress(self.state.epochs[epoch - 1])
+        if request is None or request.epoch > self.ended_through(now):
+            raise WithdrawalNotReady(account, request.epoch if request else 0)
         free = self.cash(now, account).free
-        if free < request.amount_nano:
-            raise InsufficientCash(account, free, request.amount_nano)
-        left = free - request.amount_nano
-        if account == self.balancing_party() and left < self.state.total_negative:
-            raise NegativeNotCovered(left, self.state.total_negative)
+        kept = self.state.total_negative if account == self.balancing_party() else 0
+        if free < request.amount_nano + kept:
+            raise InsufficientCash(account, free, request.amount_nano + kept)
         self.add_free(now, account, -request.amount_nano)
         self.state.vault -= request.amount_nano
         self.emit(events.Withdrawn(account, request.amount_nano))

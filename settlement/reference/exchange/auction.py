@@ -1,25 +1,21 @@
 """Grids, days and sessions: what is fixed before anyone signs, and the book once the gate has closed."""
 
-from dataclasses import replace
-
 from settlement.reference import session as sessions
 from settlement.reference.clearing import Commitment, Market
 from settlement.reference.errors import (
-    AlreadyCommitted,
-    InvalidDay,
-    InvalidGrid,
-    InvalidSession,
-    NegativeNotCovered,
-    RunStarted,
-    TooEarly,
-    TooLate,
-    TooManyOrders,
+    BadCommitment,
+    BadDay,
+    BadGrid,
+    BadSession,
+    GateStillOpen,
+    NotCarried,
     UnknownDay,
     UnknownGrid,
+    WrongStage,
 )
 from settlement.reference.exchange import events
 from settlement.reference.exchange.core import transaction
-from settlement.reference.exchange.state import DayRecord, SessionRecord
+from settlement.reference.exchange.state import DayRecord, SessionRecord, Stage
 from settlement.reference.exchange.tokens import Tokens
 from settlement.reference.session import Grid, SessionParams
 from settlement.reference.words import check_hash, check_uint
@@ -35,7 +31,7 @@ class Auction(Tokens):
         """The version of a new grid, counted from 1. This model has one zone."""
         sessions.check_grid(grid)
         if len(grid.parents) != 1:
-            raise InvalidGrid("zones")
+            raise BadGrid("zones")
         self.state.grids += (grid,)
         version = len(self.state.grids)
         self.emit(events.GridAdded(version, grid, sessions.grid_hash(grid)))
@@ -43,13 +39,13 @@ class Auction(Tokens):
 
     @transaction
     def open_day(self, day: int, windows: int, grid_version: int) -> None:
-        """A delivery day from window `day` on. InvalidDay unless it begins after every earlier one has
+        """A delivery day from window `day` on. BadDay unless it begins after every earlier one has
         ended.
         """
         check_uint("day", day + windows, 32)
         last_end = max((start + record.windows for start, record in self.state.days.items()), default=0)
-        if not 1 <= windows < 1 << 16 or day < last_end:
-            raise InvalidDay(day, windows)
+        if not 1 <= windows <= sessions.MOST_WINDOWS or day < last_end:
+            raise BadDay(day)
         if not 1 <= grid_version <= len(self.state.grids):
             raise UnknownGrid(grid_version)
         self.state.days[day] = DayRecord(windows, grid_version)
@@ -59,8 +55,8 @@ class Auction(Tokens):
     def open_session(self, now: int, params: SessionParams) -> bytes:
         """The id of a new session, which takes orders until its gate.
 
-        InvalidSession, naming the field, if it does not fit itself, its day, or the session before;
-        NegativeNotCovered while the balancing party could not pay what members owe.
+        BadSession, naming the field, if it does not fit itself, its day, or the session before;
+        NotCarried while the balancing party could not pay what members owe.
         """
         session = sessions.session_id(params)
         sessions.check(params)
@@ -76,25 +72,25 @@ class Auction(Tokens):
     def _check_day(self, params: SessionParams) -> None:
         day = self.day(params.day)
         if params.grid_version != day.grid_version:
-            raise InvalidSession("grid_version")
+            raise BadSession("grid_version")
         if params.first_window + params.windows > params.day + day.windows:
-            raise InvalidSession("windows")
+            raise BadSession("windows")
         if (0, params.day) in self.state.runs:
-            raise RunStarted(0, params.day)
+            raise BadSession("day")
         earlier = [r.params for r in self.state.sessions.values() if r.params.day == params.day]
         if params.round != sum(other.kind == params.kind for other in earlier):
-            raise InvalidSession("round")
+            raise BadSession("round")
 
     def _check_follows(self, now: int, params: SessionParams) -> None:
         after = max((record.params.prove_by for record in self.state.sessions.values()), default=0)
         if params.gate <= now or params.gate < after or len(self.state.epochs) >= MOST_EPOCHS:
-            raise InvalidSession("gate")
+            raise BadSession("gate")
 
     def _check_negative_covered(self, now: int) -> None:
         party = self.balancing_party()
         free = self.cash(now, party).free if party else 0
         if free < self.state.total_negative:
-            raise NegativeNotCovered(free, self.state.total_negative)
+            raise NotCarried(free, self.state.total_negative)
 
     def day(self, day: int) -> DayRecord:
         """UnknownDay unless it was opened."""
@@ -109,16 +105,17 @@ class Auction(Tokens):
 
     @transaction
     def commit_book(self, now: int, session: bytes, commitment: Commitment) -> None:
-        """Fixes count and root of the zone's orders, between the gate and `commitBy`."""
-        record = self.session(session)
+        """Fixes count and root of the zone's orders, between the gate and `commitBy`, once every earlier
+        session ended.
+        """
+        record = self.require_stage(now, session, Stage.OPEN)
         if now < record.params.gate:
-            raise TooEarly(record.params.gate)
-        if now > record.params.commit_by:
-            raise TooLate(record.params.commit_by)
-        if record.commitment is not None:
-            raise AlreadyCommitted(session)
+            raise GateStillOpen(session, record.params.gate)
+        if self.ended_through(now) + 1 != record.epoch:
+            before = self.state.epochs[record.epoch - 2]
+            raise WrongStage(before, self.stage(now, before))
         if not 0 <= commitment.count <= record.params.max_orders:
-            raise TooManyOrders(commitment.count, record.params.max_orders)
+            raise BadCommitment(session, commitment.count)
         check_hash("root", commitment.root)
-        self.state.sessions[session] = replace(record, commitment=commitment)
+        self.update_session(session, commitment=commitment, stage=Stage.COMMITTED)
         self.emit(events.BookCommitted(session, 0, commitment.count, commitment.root))

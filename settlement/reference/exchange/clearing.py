@@ -8,22 +8,20 @@ from settlement.reference import accounts, clearing, eip712, schedule
 from settlement.reference.accounts import Cash
 from settlement.reference.clearing import Carry, Fill, Header, ZonePosting
 from settlement.reference.errors import (
-    CarryMismatch,
-    ClearingInProgress,
-    HeaderMismatch,
-    InvalidSignature,
-    NotCommitted,
+    BadSignature,
+    BeneficiaryUnavailable,
     OperatorMayNotTrade,
-    TooLate,
+    QuantityOverflow,
     UnregisteredTrader,
-    ZoneClosed,
+    WrongCarry,
+    WrongHeader,
 )
 from settlement.reference.exchange import events
 from settlement.reference.exchange.auction import Auction
 from settlement.reference.exchange.core import transaction
-from settlement.reference.exchange.state import SessionRecord, Status
+from settlement.reference.exchange.state import SessionRecord, Stage
 from settlement.reference.product_id import CLAIM, OBLIGATION, ProductId
-from settlement.reference.schedule import BUY, NO_ADDRESS, SELL, Schedule, SignedSchedule
+from settlement.reference.schedule import BUY, NO_ADDRESS, Schedule, SignedSchedule
 
 ZONE = 0
 
@@ -33,40 +31,26 @@ class Clearing(Auction):
 
     @transaction
     def post_header(self, now: int, session: bytes, header: Header) -> None:
-        """The session's quality potentials, once. HeaderMismatch if there are some already."""
-        record = self._clearing(now, session)
-        if record.header_hash is not None:
-            raise HeaderMismatch(session)
+        """The session's quality potentials, once."""
+        self.require_stage(now, session, Stage.COMMITTED)
         clearing.check_header(self.market(session), header)
         header_hash = clearing.header_hash(header)
-        self.update_session(session, header_hash=header_hash)
+        self.update_session(session, header_hash=header_hash, stage=Stage.POSTED)
         self.emit(events.HeaderPosted(session, header_hash))
 
-    def _clearing(self, now: int, session: bytes) -> SessionRecord:
-        """The session, if it can be cleared now."""
-        record = self.session(session)
-        if record.proved:
-            raise ZoneClosed(ZONE)
-        if record.commitment is None:
-            raise NotCommitted(session)
-        if now > record.params.prove_by:
-            raise TooLate(record.params.prove_by)
-        for before in self.state.epochs[: record.epoch - 1]:
-            if self.status(now, before) is Status.CLEARING:
-                raise ClearingInProgress(before)
-        return record
-
-    def _check_brought(
-        self, record: SessionRecord, header: Header, posting: ZonePosting, carry: Carry | None
+    def _brought(
+        self, now: int, session: bytes, header: Header, posting: ZonePosting, carry: Carry | None
     ) -> Carry:
-        """What the chunk starts from. A first chunk brings no carry."""
-        session = self.state.epochs[record.epoch - 1]
-        if record.header_hash is None or clearing.header_hash(header) != record.header_hash:
-            raise HeaderMismatch(session)
+        """What a chunk, or the close, starts from: nothing is brought to a first chunk."""
+        record = self.require_stage(now, session, Stage.POSTED)
+        if clearing.header_hash(header) != record.header_hash:
+            raise WrongHeader(session)
+        market = self.market(session)
+        clearing.check_zone_posting(market, posting)
         brought = None if carry is None else clearing.carry_hash(posting, carry)
         if brought != record.carry_hash:
-            raise CarryMismatch(ZONE)
-        return clearing.initial_carry(self.market(session)) if carry is None else carry
+            raise WrongCarry(session, ZONE)
+        return clearing.initial_carry(market) if carry is None else carry
 
     @transaction
     def clear(
@@ -79,9 +63,8 @@ class Clearing(Auction):
         records: bytes,
     ) -> Carry:
         """Reads the orders of a chunk: fills, tokens and cash of each, and what the next chunk must bring."""
-        record = self._clearing(now, session)
-        carry = self._check_brought(record, header, posting, carry)
-        clearing.check_zone_posting(self.market(session), posting)
+        carry = self._brought(now, session, header, posting, carry)
+        record = self.session(session)
         for order in schedule.decode_all(records, session, record.params.kind, ZONE):
             carry = self._clear_order(now, record, header, posting, carry, order)
         self.update_session(session, carry_hash=clearing.carry_hash(posting, carry))
@@ -99,24 +82,31 @@ class Clearing(Auction):
         order = signed.schedule
         market = self.market(order.session)
         order_hash = schedule.order_hash(self.separator, order)
-        if eip712.recover(order_hash, signed.signature) != order.trader:
-            raise InvalidSignature
-        carry = clearing.read_hash(carry, order_hash)
-        self._check_trader(order.trader)
+        signer = eip712.recover(order_hash, signed.signature)
+        if signer != order.trader:
+            raise BadSignature(signer, order.trader)
+        self._check_trader(order, order_hash)
         clearing.check_schedule(market, order_hash, order)
+        carry = clearing.read_hash(carry, order_hash)
         reason = self._admit(now, record, order)
         if reason:
-            self.emit(events.ScheduleRefused(order.session, order_hash, order.trader, reason))
+            self.emit(events.ScheduleIneligible(order.session, order_hash, order.trader, reason))
             return carry
         carry, fills = clearing.fill_schedule(market, header, posting, carry, order_hash, order)
         self._book(now, record, order, order_hash, fills)
         return carry
 
-    def _check_trader(self, trader: bytes) -> None:
-        if trader not in self.state.members:
-            raise UnregisteredTrader(trader)
-        if self.state.members[trader].role not in accounts.TRADERS:
-            raise OperatorMayNotTrade(trader)
+    def _check_trader(self, order: Schedule, order_hash: bytes) -> None:
+        """What the operator may not let into a book."""
+        if order.trader not in self.state.members:
+            raise UnregisteredTrader(order.trader)
+        member = self.state.members[order.trader]
+        if member.role not in accounts.TRADERS:
+            raise OperatorMayNotTrade(order.trader)
+        if order.beneficiary != NO_ADDRESS:
+            raise BeneficiaryUnavailable(order_hash)
+        if order.side == BUY and max(order.quantity_wh) > member.widest_wh:
+            raise QuantityOverflow(order_hash)
 
     def _in_session(self, now: int, account: bytes, epoch: int) -> Cash:
         """The account's cash with the results of earlier sessions folded in."""
@@ -130,7 +120,7 @@ class Clearing(Auction):
         request = self.state.requests.get(order.trader)
         promised = request.amount_nano if request and request.epoch < record.epoch else 0
         member = self.state.members[order.trader]
-        reason = accounts.refusal(member, order, cash.free, cash.free - promised, cover)
+        reason = accounts.refusal(member, order, cash, promised, cover)
         if not reason:
             self.write_cash(order.trader, accounts.lock(cash, cover))
         return reason
@@ -146,10 +136,11 @@ class Clearing(Auction):
                 self.mint(order.trader, product, fill.quantity_wh)
             filled += fill.quantity_wh
             value += fill.quantity_wh * fill.price_micro_per_kwh
-        result = accounts.result(order.side, filled, value, params.buy_reserve, params.sell_reserve)
-        self._add_net(now, order.trader, record.epoch, result.trader)
-        self._add_net(now, self._beneficiary(order), record.epoch, result.beneficiary)
-        self.emit(events.ScheduleFilled(order.session, order_hash, order.trader, filled, value))
+        net = accounts.net_of(order.side, filled, value, params.buy_reserve, params.sell_reserve)
+        cash = self._in_session(now, order.trader, record.epoch)
+        self.write_cash(order.trader, replace(cash, net=cash.net + net))
+        filled_wh = tuple(fill.quantity_wh for fill in fills)
+        self.emit(events.ScheduleCleared(order.session, order_hash, order.trader, net, filled_wh))
 
     def _product(self, record: SessionRecord, order: Schedule, fill: Fill) -> ProductId:
         return ProductId(
@@ -162,16 +153,6 @@ class Clearing(Auction):
             side=CLAIM if order.side == BUY else OBLIGATION,
         )
 
-    def _beneficiary(self, order: Schedule) -> bytes:
-        """Who gets what the order earns: the trader, if none is named or the one named is no member."""
-        named = order.side == SELL and order.beneficiary != NO_ADDRESS
-        return order.beneficiary if named and order.beneficiary in self.state.members else order.trader
-
-    def _add_net(self, now: int, account: bytes, epoch: int, amount: int) -> None:
-        if amount:
-            cash = self._in_session(now, account, epoch)
-            self.write_cash(account, replace(cash, net=cash.net + amount))
-
     @transaction
     def close_zone(
         self,
@@ -183,10 +164,9 @@ class Clearing(Auction):
         flows: tuple[int, ...],
     ) -> None:
         """Proves the session, its only zone being the root."""
-        record = self._clearing(now, session)
-        carry = self._check_brought(record, header, posting, carry)
+        carry = self._brought(now, session, header, posting, carry)
+        record = self.session(session)
         assert record.commitment is not None
         clearing.check_close(self.market(session), header, posting, carry, record.commitment, flows)
-        self.update_session(session, proved=True)
-        self.emit(events.ZoneClosed(session, ZONE))
+        self.update_session(session, stage=Stage.PROVED)
         self.emit(events.SessionProved(session, record.epoch))

@@ -8,19 +8,21 @@ from typing import Concatenate, ParamSpec, TypeVar
 from settlement.reference import eip712
 from settlement.reference.errors import (
     ClearingInProgress,
-    InvalidSignature,
-    MessageExpired,
-    NonceUsed,
-    UnknownSession,
+    Expired,
+    InvalidAccountNonce,
+    WrongSigner,
+    WrongStage,
 )
 from settlement.reference.exchange.events import Event
-from settlement.reference.exchange.state import SessionRecord, State, Status
+from settlement.reference.exchange.state import SessionRecord, Stage, State
 from settlement.reference.product_id import WINDOW_LENGTHS
 from settlement.reference.words import check_address
 
 P = ParamSpec("P")
 R = TypeVar("R")
 C = TypeVar("C", bound="Core")
+
+ENDED = (Stage.PROVED, Stage.VOID)
 
 
 def transaction(method: Callable[Concatenate[C, P], R]) -> Callable[Concatenate[C, P], R]:
@@ -47,17 +49,17 @@ class Core:
         contract: bytes,
         window_length: int,
         oracles: frozenset[bytes] = frozenset(),
-        oracles_needed: int = 1,
+        quorum: int = 1,
     ) -> None:
         """`window_length` in seconds is the energy market's for ever; `oracles_needed` of `oracles` sign a
         posting.
         """
         assert window_length in WINDOW_LENGTHS
-        assert oracles_needed >= 1
+        assert quorum >= 1
         self.separator = eip712.domain_separator(chain_id, check_address("contract", contract))
         self.window_length = window_length
         self.oracles = oracles
-        self.oracles_needed = oracles_needed
+        self.quorum = quorum
         self.state = State()
 
     @property
@@ -70,30 +72,37 @@ class Core:
     # Sessions over time -----------------------------------------------------------------------------------
 
     def session(self, session: bytes) -> SessionRecord:
-        """UnknownSession unless it was opened."""
+        """WrongStage unless it was opened."""
         if session not in self.state.sessions:
-            raise UnknownSession(session)
+            raise WrongStage(session, None)
         return self.state.sessions[session]
 
-    def status(self, now: int, session: bytes) -> Status:
-        """Where the session is at `now`."""
+    def stage(self, now: int, session: bytes) -> Stage:
+        """How far the session is at `now`; void if its commitment or its proof is late."""
         record = self.session(session)
-        if record.proved:
-            return Status.PROVED
-        uncommitted = record.commitment is None and now > record.params.commit_by
-        if uncommitted or now > record.params.prove_by:
-            return Status.VOID
-        return Status.CLEARING if now >= record.params.gate else Status.OPEN
+        params, stage = record.params, record.stage
+        deadline = params.commit_by if stage is Stage.OPEN else params.prove_by
+        return Stage.VOID if stage is not Stage.PROVED and now > deadline else stage
 
-    def outcome(self, now: int, epoch: int) -> Status:
-        """Status of the session with this number."""
-        return self.status(now, self.state.epochs[epoch - 1])
+    def require_stage(self, now: int, session: bytes, stage: Stage) -> SessionRecord:
+        """The session, if it is at this stage; else WrongStage."""
+        found = self.stage(now, session)
+        if found is not stage:
+            raise WrongStage(session, found)
+        return self.session(session)
+
+    def ended_through(self, now: int) -> int:
+        """The last epoch such that its session and all before are proved or void."""
+        for epoch, session in enumerate(self.state.epochs):
+            if self.stage(now, session) not in ENDED:
+                return epoch
+        return len(self.state.epochs)
 
     def require_quiet(self, now: int) -> None:
-        """ClearingInProgress while any session is between its gate and its end."""
-        for session in self.state.epochs:
-            if self.status(now, session) is Status.CLEARING:
-                raise ClearingInProgress(session)
+        """ClearingInProgress while a session is between its gate and its end."""
+        ended = self.ended_through(now)
+        if ended < len(self.state.epochs) and now >= self.session(self.state.epochs[ended]).params.gate:
+            raise ClearingInProgress(ended + 1)
 
     def update_session(self, session: bytes, **changes: object) -> None:
         record = self.state.sessions[session]
@@ -104,14 +113,15 @@ class Core:
     def use_message(
         self, now: int, signer: bytes, nonce: int, deadline: int, struct_hash: bytes, signature: bytes
     ) -> None:
-        """MessageExpired, InvalidSignature or NonceUsed unless `signer` signed it and it was not used before.
-
-        Nonces of an account need no order; each is used once, whatever the kind of message.
+        """Expired, WrongSigner or InvalidAccountNonce unless `signer` signed it, and it is its next
+        message.
         """
         if now > deadline:
-            raise MessageExpired(deadline)
-        if eip712.recover(eip712.digest(self.separator, struct_hash), signature) != signer:
-            raise InvalidSignature
-        if (signer, nonce) in self.state.nonces:
-            raise NonceUsed(signer, nonce)
-        self.state.nonces |= {(signer, nonce)}
+            raise Expired(deadline)
+        found = eip712.recover(eip712.digest(self.separator, struct_hash), signature)
+        if found != signer:
+            raise WrongSigner(found, signer)
+        expected = self.state.nonces.get(signer, 0)
+        if nonce != expected:
+            raise InvalidAccountNonce(signer, expected)
+        self.state.nonces[signer] = nonce + 1

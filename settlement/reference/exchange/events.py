@@ -18,9 +18,9 @@ class MemberRegistered(Event):
 
 
 @dataclass(frozen=True)
-class MemberSuspended(Event):
+class MemberChanged(Event):
     account: bytes
-    suspended: bool
+    member: Member
 
 
 @dataclass(frozen=True)
@@ -78,18 +78,18 @@ class HeaderPosted(Event):
 
 
 @dataclass(frozen=True)
-class ScheduleFilled(Event):
+class ScheduleCleared(Event):
     session: bytes
     order: bytes
     trader: bytes
-    filled_wh: int
-    """Over all entries."""
-    value_nano: int
-    """At the price: what a buy pays and a sell earns."""
+    net_nano: int
+    """Earned, less paid, less what filled energy keeps reserved."""
+    filled_wh: tuple[int, ...]
+    """By entry."""
 
 
 @dataclass(frozen=True)
-class ScheduleRefused(Event):
+class ScheduleIneligible(Event):
     session: bytes
     order: bytes
     trader: bytes
@@ -97,15 +97,17 @@ class ScheduleRefused(Event):
 
 
 @dataclass(frozen=True)
-class ZoneClosed(Event):
-    session: bytes
-    zone: int
-
-
-@dataclass(frozen=True)
 class SessionProved(Event):
     session: bytes
     epoch: int
+
+
+@dataclass(frozen=True)
+class Accepted(Event):
+    to: bytes
+    sender: bytes
+    id: int
+    amount_wh: int
 
 
 @dataclass(frozen=True)
@@ -137,16 +139,25 @@ class AccountSettled(Event):
 
 
 @dataclass(frozen=True)
-class RunClosed(Event):
+class RunSettled(Event):
     zone: int
     day: int
-    balancing_party: bytes
     imbalance_wh: tuple[int, ...]
+    """The balancing party's in each window."""
     cash_nano: int
+    returned_nano: int
 
 
 @dataclass(frozen=True)
-class CertificateMinted(Event):
+class AccountCertified(Event):
+    zone: int
+    day: int
     account: bytes
-    id: int
-    amount_wh: int
+    certified_wh: int
+    """Over all rounds, qualities and windows."""
+
+
+@dataclass(frozen=True)
+class RunCertified(Event):
+    zone: int
+    day: int

@@ -1,26 +1,30 @@
 """Metering on the Exchange: the oracles' postings."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from settlement.reference import eip712, posting
+from settlement.reference.accounts import PROSUMER
 from settlement.reference.errors import (
-    MalformedPosting,
-    NotAnOracle,
-    NotEnoughSigners,
-    RunStarted,
-    SignersNotAscending,
-    TooEarly,
+    BadOracleSignature,
+    BadPosting,
+    QuorumNotReached,
+    StalePosting,
+    WindowNotOver,
 )
 from settlement.reference.exchange import events
 from settlement.reference.exchange.clearing import ZONE, Clearing
 from settlement.reference.exchange.core import transaction
-from settlement.reference.exchange.state import RunRecord
+from settlement.reference.exchange.state import RunRecord, RunStage
 from settlement.reference.posting import Posting
 from settlement.reference.product_id import ENERGY
 
+NOTHING = Posting(0, 0, 0, 0, 0, bytes(32), (), (), ())
+"""What a first posting follows: its sequence is at least 1."""
+
 
 class Metering(Clearing):
-    """One posting a zone and day; a later one takes its place until its run has started."""
+    """One posting a zone and day; a later one may correct what is not settled yet."""
 
     @transaction
     def post_metering(self, now: int, message: Posting, signatures: Sequence[bytes]) -> None:
@@ -28,49 +32,67 @@ class Metering(Clearing):
         signer.
         """
         day = self.day(message.first_window)
-        ends = (message.first_window + day.windows) * self.window_length
-        if now < ends:
-            raise TooEarly(ends)
-        self._check_posting(message, day.windows)
         digest = eip712.digest(self.separator, posting.struct_hash(message))
         self._check_signers(digest, signatures)
-        self._check_replaces(message)
-        self.state.runs[(message.zone, message.first_window)] = RunRecord(message)
+        ends = (message.first_window + day.windows) * self.window_length
+        if now < ends:
+            raise WindowNotOver(message.first_window, ends)
+        self._check_posting(message, day.windows)
+        before = self.state.runs.get((message.zone, message.first_window), RunRecord(NOTHING))
+        self._check_corrects(before, message)
+        self.state.runs[(message.zone, message.first_window)] = replace(before, posting=message)
         self.emit(events.MeteringPosted(message.zone, message.first_window, message.sequence, digest))
 
     def _check_posting(self, message: Posting, windows: int) -> None:
-        if message.zone != ZONE or message.windows != windows:
-            raise MalformedPosting("zone or windows")
-        if not len(message.surplus) == len(message.deficit) == windows:
-            raise MalformedPosting("prices")
-        if any(a > b for a, b in zip(message.surplus, message.deficit, strict=True)):
-            raise MalformedPosting("surplus above deficit")
+        """BadPosting, naming the part, unless it is of the whole day, at prices within the sessions'
+        bounds.
+        """
+        metered = sum(
+            member.role == PROSUMER and member.zone == ZONE for member in self.state.members.values()
+        )
+        ordered = all(a <= b for a, b in zip(message.surplus, message.deficit, strict=False))
+        rules = {
+            "windows": message.windows == windows,
+            "zone": message.zone == ZONE,
+            "accounts": message.accounts == metered,
+            "surplusMicroPerKWh": len(message.surplus) == windows,
+            "deficitMicroPerKWh": len(message.deficit) == windows,
+            "prices": ordered and self._in_bounds(message),
+        }
+        for part, holds in rules.items():
+            if not holds:
+                raise BadPosting(part)
+
+    def _in_bounds(self, message: Posting) -> bool:
         for record in self.state.sessions.values():
             params = record.params
-            if (params.day, params.kind) != (message.first_window, ENERGY):
-                continue
-            prices = message.surplus + message.deficit
-            if any(not params.imbalance_min <= price <= params.imbalance_max for price in prices):
-                raise MalformedPosting("price out of bounds")
+            if (params.day, params.kind) == (message.first_window, ENERGY):
+                prices = message.surplus + message.deficit
+                if not all(params.imbalance_min <= price <= params.imbalance_max for price in prices):
+                    return False
+        return True
 
     def _check_signers(self, digest: bytes, signatures: Sequence[bytes]) -> None:
+        if len(signatures) < self.quorum:
+            raise QuorumNotReached(len(signatures), self.quorum)
         last = b""
         for signature in signatures:
             signer = eip712.recover(digest, signature)
-            if signer not in self.oracles:
-                raise NotAnOracle(signer)
-            if signer <= last:
-                raise SignersNotAscending(signer)
+            if signer <= last or signer not in self.oracles:
+                raise BadOracleSignature(signer)
             last = signer
-        if len(signatures) < self.oracles_needed:
-            raise NotEnoughSigners(len(signatures), self.oracles_needed)
 
-    def _check_replaces(self, message: Posting) -> None:
-        """RunStarted once any part was settled or the run closed; a replacement has a higher sequence."""
-        run = self.state.runs.get((message.zone, message.first_window))
-        if run is None:
-            return
-        if run.carry_hash is not None or run.closed:
-            raise RunStarted(message.zone, message.first_window)
-        if message.sequence <= run.posting.sequence:
-            raise MalformedPosting("sequence")
+    def _check_corrects(self, before: RunRecord, message: Posting) -> None:
+        """StalePosting or BadPosting unless it follows, and leaves settled parts and their prices as they
+        were.
+        """
+        if message.sequence <= before.posting.sequence:
+            raise StalePosting(message.sequence)
+        if before.stage not in (RunStage.POSTED, RunStage.SETTLING):
+            raise BadPosting("stage")
+        if before.parts and _settled(before.posting, before.parts) != _settled(message, before.parts):
+            raise BadPosting("parts")
+
+
+def _settled(message: Posting, parts: int) -> tuple[object, ...]:
+    return message.surplus, message.deficit, message.parts[:parts]

@@ -2,27 +2,26 @@
 
 from dataclasses import replace
 
-from settlement.reference import posting, product_id, quality, settlement
+from settlement.reference import posting, quality, settlement
 from settlement.reference.accounts import PROSUMER
 from settlement.reference.errors import (
-    CarryMismatch,
-    NotMetered,
-    NotRegistered,
-    RunClosed,
-    RunIncomplete,
-    RunOpen,
-    SessionsPending,
-    UnknownPosting,
+    BadEntry,
+    IncompleteRun,
+    NotMember,
     WrongPart,
+    WrongPosting,
+    WrongRunCarry,
+    WrongRunStage,
+    WrongStage,
 )
 from settlement.reference.exchange import events
 from settlement.reference.exchange.clearing import ZONE
-from settlement.reference.exchange.core import transaction
+from settlement.reference.exchange.core import ENDED, transaction
 from settlement.reference.exchange.metering import Metering
-from settlement.reference.exchange.state import RunRecord, Status
+from settlement.reference.exchange.state import RunRecord, RunStage, Stage
 from settlement.reference.posting import Entry
-from settlement.reference.product_id import CERTIFICATE, ENERGY, OBLIGATION, ProductId
-from settlement.reference.settlement import CertifyCarry, Day, Round, RunCarry
+from settlement.reference.product_id import ENERGY, OBLIGATION, ProductId
+from settlement.reference.settlement import Day, Round, RunCarry
 
 Held = dict[tuple[int, int, int], int]
 """Wh by (round, quality code, window of the day)."""
@@ -34,22 +33,22 @@ class Settling(Metering):
     """
 
     def run(self, day: int) -> RunRecord:
-        """UnknownPosting unless the day was posted."""
+        """WrongPosting unless the day was posted."""
         if (ZONE, day) not in self.state.runs:
-            raise UnknownPosting(ZONE, day)
+            raise WrongPosting(ZONE, day)
         return self.state.runs[(ZONE, day)]
 
     def settlement_day(self, now: int, day: int) -> Day:
-        """What the day is settled under. SessionsPending until each of its sessions is proved or void."""
+        """What the day is settled under. WrongStage until each of its sessions is proved or void."""
         record, message = self.day(day), self.run(day).posting
         rounds = []
         for session, one in self.state.sessions.items():
             if (one.params.day, one.params.kind) != (day, ENERGY):
                 continue
-            status = self.status(now, session)
-            if status not in (Status.PROVED, Status.VOID):
-                raise SessionsPending(day)
-            if status is Status.PROVED:
+            stage = self.stage(now, session)
+            if stage not in ENDED:
+                raise WrongStage(session, stage)
+            if stage is Stage.PROVED:
                 rounds.append(Round(one.params.round, one.params.buy_reserve, one.params.sell_reserve))
         grid = self.state.grids[record.grid_version - 1]
         rounds.sort(key=lambda one: one.round)
@@ -86,26 +85,35 @@ class Settling(Metering):
         """Settles the next part of the posting; the first brings no carry."""
         self.require_quiet(now)
         run, under = self.run(day), self.settlement_day(now, day)
-        if run.closed:
-            raise RunClosed(ZONE, day)
-        carry = self._run_carry(run, under, carry)
-        entries = self._part(run, carry.parts, part)
+        self._require_run(day, run.stage in (RunStage.POSTED, RunStage.SETTLING))
+        carry = self._run_brought(day, under, carry)
+        entries = self._part(run, run.parts, part)
         for entry in entries:
             carry = self._settle_entry(now, day, under, carry, entry)
-        carry = replace(carry, parts=carry.parts + 1)
-        accounts = run.accounts + len(entries)
-        self._update_run(day, accounts=accounts, carry_hash=settlement.run_carry_hash(carry))
+        carry = replace(carry, parts=run.parts + 1)
+        self._update_run(
+            day,
+            stage=RunStage.SETTLING,
+            parts=carry.parts,
+            accounts=run.accounts + len(entries),
+            carry_hash=settlement.run_carry_hash(carry),
+        )
         return carry
 
-    def _run_carry(self, run: RunRecord, under: Day, carry: RunCarry | None) -> RunCarry:
-        if (None if carry is None else settlement.run_carry_hash(carry)) != run.carry_hash:
-            raise CarryMismatch(ZONE)
+    def _require_run(self, day: int, holds: bool) -> None:
+        if not holds:
+            raise WrongRunStage(ZONE, day, self.run(day).stage)
+
+    def _run_brought(self, day: int, under: Day, carry: RunCarry | None) -> RunCarry:
+        """What the part starts from: nothing is brought to the first."""
+        if (None if carry is None else settlement.run_carry_hash(carry)) != self.run(day).carry_hash:
+            raise WrongRunCarry(ZONE, day)
         return settlement.initial_run(under) if carry is None else carry
 
     def _settle_entry(self, now: int, day: int, under: Day, carry: RunCarry, entry: Entry) -> RunCarry:
         member = self.member(entry.account)
         if member.role != PROSUMER or member.zone != ZONE:
-            raise NotMetered(entry.account)
+            raise BadEntry(entry.account)
         claims, obligations = self.holdings(day, under, entry.account)
         carry, result = settlement.settle_entry(under, carry, entry, claims, obligations)
         self.add_free(now, entry.account, result.cash + result.returned)
@@ -127,60 +135,55 @@ class Settling(Metering):
         self.state.runs[(ZONE, day)] = replace(run, **changes)  # type: ignore[arg-type]
 
     @transaction
-    def close_run(self, now: int, day: int, carry: RunCarry | None) -> None:
-        """The balancing party takes the other side. RunIncomplete before every part and account is settled.
+    def close_run(self, now: int, day: int, carry: RunCarry | None) -> RunCarry:
+        """The balancing party takes the other side. IncompleteRun before every part and account is settled.
 
         It is not metered: its own products are burned, its reserves return, and it earns no certificates.
         """
         self.require_quiet(now)
         run, under = self.run(day), self.settlement_day(now, day)
-        if run.closed:
-            raise RunClosed(ZONE, day)
-        carry = self._run_carry(run, under, carry)
-        if (carry.parts, run.accounts) != (len(run.posting.parts), run.posting.accounts):
-            raise RunIncomplete(run.accounts, run.posting.accounts)
+        self._require_run(day, run.stage in (RunStage.POSTED, RunStage.SETTLING))
+        carry = self._run_brought(day, under, carry)
+        if run.parts != len(run.posting.parts):
+            raise IncompleteRun(run.parts, len(run.posting.parts))
+        if run.accounts != run.posting.accounts:
+            raise IncompleteRun(run.accounts, run.posting.accounts)
         party = self.balancing_party()
         if party is None:
-            raise NotRegistered(party)
-        closing = settlement.close(carry)
+            raise NotMember(party)
         claims, obligations = self.holdings(day, under, party)
-        self.add_free(now, party, closing.cash + settlement.reserve(under, claims, obligations))
+        closing = settlement.close(under, carry, claims, obligations)
+        returned = settlement.reserve(under, claims, obligations)
+        self.add_free(now, party, closing.cash + returned)
         self._burn(day, party, claims, obligations)
-        self._update_run(day, closed=True)
-        self.emit(events.RunClosed(ZONE, day, party, closing.imbalance, closing.cash))
+        self.emit(events.RunSettled(ZONE, day, closing.imbalance, closing.cash, returned))
+        carry = settlement.certify_start(carry)
+        self._update_run(day, stage=RunStage.SETTLED, parts=0, carry_hash=settlement.run_carry_hash(carry))
+        return carry
 
     # Certifying -------------------------------------------------------------------------------------------
 
     @transaction
-    def certify(
-        self, now: int, day: int, run_carry: RunCarry, carry: CertifyCarry | None, part: bytes
-    ) -> CertifyCarry:
-        """Turns the claims of the next part's accounts into certificates, once the run is closed."""
+    def certify(self, now: int, day: int, carry: RunCarry, part: bytes) -> RunCarry:
+        """Turns the claims of the next part's accounts into certificates, once the run is settled."""
         self.require_quiet(now)
         run, under = self.run(day), self.settlement_day(now, day)
-        if not run.closed:
-            raise RunOpen(ZONE, day)
-        self._run_carry(run, under, run_carry)
-        if (None if carry is None else settlement.certify_carry_hash(carry)) != run.certify_hash:
-            raise CarryMismatch(ZONE)
-        carry = settlement.initial_certify(under) if carry is None else carry
+        self._require_run(day, run.stage is RunStage.SETTLED)
+        carry = self._run_brought(day, under, carry)
+        for entry in self._part(run, run.parts, part):
+            carry = self._certify_account(day, under, carry, entry.account)
+        carry = replace(carry, parts=run.parts + 1)
+        self._update_run(day, parts=carry.parts, carry_hash=settlement.run_carry_hash(carry))
         if carry.parts == len(run.posting.parts):
-            raise RunClosed(ZONE, day)
-        for entry in self._part(run, carry.parts, part):
-            carry = self._certify_entry(day, under, run_carry, carry, entry)
-        carry = replace(carry, parts=carry.parts + 1)
-        self._update_run(day, certify_hash=settlement.certify_carry_hash(carry))
+            self._update_run(day, stage=RunStage.CERTIFIED)
+            self.emit(events.RunCertified(ZONE, day))
         return carry
 
-    def _certify_entry(
-        self, day: int, under: Day, run_carry: RunCarry, carry: CertifyCarry, entry: Entry
-    ) -> CertifyCarry:
-        claims, _ = self.holdings(day, under, entry.account)
-        carry, certificates = settlement.certify_entry(under, run_carry, carry, entry, claims)
+    def _certify_account(self, day: int, under: Day, carry: RunCarry, account: bytes) -> RunCarry:
+        claims, _ = self.holdings(day, under, account)
+        carry, certificates = settlement.certify_account(under, carry, claims)
         for key, wh in claims.items():
-            self.burn(entry.account, self._holding(day, key), wh)
-        for key, wh in certificates.items():
-            product = self._holding(day, key, kind=CERTIFICATE)
-            self.mint(entry.account, product, wh)
-            self.emit(events.CertificateMinted(entry.account, product_id.encode(product), wh))
+            self.burn(account, self._holding(day, key), wh - certificates.get(key, 0))
+        if certificates:
+            self.emit(events.AccountCertified(ZONE, day, account, sum(certificates.values())))
         return carry

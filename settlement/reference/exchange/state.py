@@ -11,13 +11,23 @@ from settlement.reference.posting import Posting
 from settlement.reference.session import Grid, SessionParams
 
 
-class Status(Enum):
-    """Where a session is."""
+class Stage(Enum):
+    """How far a session is; past the deadline of a stage it is void."""
 
     OPEN = "open"
-    CLEARING = "clearing"
+    COMMITTED = "committed"
+    POSTED = "posted"
     PROVED = "proved"
     VOID = "void"
+
+
+class RunStage(Enum):
+    """How far the run of a zone and day is."""
+
+    POSTED = "posted"
+    SETTLING = "settling"
+    SETTLED = "settled"
+    CERTIFIED = "certified"
 
 
 @dataclass(frozen=True)
@@ -34,11 +44,11 @@ class SessionRecord:
 
     params: SessionParams
     epoch: int
+    stage: Stage = Stage.OPEN
     commitment: Commitment | None = None
     header_hash: bytes | None = None
     carry_hash: bytes | None = None
     """What its zone carries between chunks; None before the first."""
-    proved: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,13 +65,13 @@ class RunRecord:
     """A posting and how far its run is."""
 
     posting: Posting
+    stage: RunStage = RunStage.POSTED
+    parts: int = 0
+    """Of the posting, settled or, once closed, certified so far."""
     accounts: int = 0
     """Entries settled so far."""
     carry_hash: bytes | None = None
     """None before the first part is settled."""
-    closed: bool = False
-    certify_hash: bytes | None = None
-    """None before the first part is certified."""
 
 
 @dataclass
@@ -71,11 +81,12 @@ class State:
     members: dict[bytes, Member] = field(default_factory=dict)
     cash: dict[bytes, Cash] = field(default_factory=dict)
     requests: dict[bytes, Request] = field(default_factory=dict)
-    nonces: frozenset[tuple[bytes, int]] = frozenset()
+    nonces: dict[bytes, int] = field(default_factory=dict)
+    """Messages each account has had relayed."""
+    accepted: dict[tuple[bytes, bytes, int], int] = field(default_factory=dict)
+    """Wh that a recipient agreed to take, by recipient, sender and product."""
     lanes: dict[tuple[bytes, int], int] = field(default_factory=dict)
-    """Claims and obligations: packed windows by account and group key."""
-    certificates: dict[tuple[bytes, int], int] = field(default_factory=dict)
-    """Packed windows by account and group key of the claim."""
+    """Packed windows by account and group key. Certification leaves in a claim's lane its certificate."""
     grids: tuple[Grid, ...] = ()
     days: dict[int, DayRecord] = field(default_factory=dict)
     sessions: dict[bytes, SessionRecord] = field(default_factory=dict)
