@@ -9,10 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reference_world as world
 from eth_account.messages import encode_typed_data
 from eth_hash.auto import keccak
 
-from settlement.reference import eip712, merkle, packed_windows, posting, product_id, schedule, session
+from settlement.reference import (
+    clearing,
+    eip712,
+    merkle,
+    packed_windows,
+    posting,
+    product_id,
+    schedule,
+    session,
+)
+from settlement.reference.exchange.events import ScheduleCleared
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
 from settlement.reference.posting import Entry, Posting
 from settlement.reference.product_id import ProductId
@@ -197,7 +208,86 @@ def merkle_vectors() -> Any:
     }
 
 
+def clearing_vectors() -> Any:
+    """A whole session in two chunks, with what is posted, carried and changed."""
+    exchange = world.make_exchange()
+    session_id = exchange.open_session(world.OPENING, world.make_params())
+    orders = [world.sign(exchange, order) for order in clearing_orders(session_id)]
+    posted = world.honest_posting(exchange, session_id, orders)
+    energy, marginals = clearing.zone_words(posted.zone)
+    exchange.commit_book(world.GATE, session_id, posted.commitment)
+    exchange.post_header(world.GATE, session_id, posted.header)
+    carry, chunks = None, []
+    for part in (posted.orders[:4], posted.orders[4:]):
+        records = schedule.encode_all(part)
+        carry = exchange.clear(world.GATE, session_id, posted.header, posted.zone, carry, records)
+        left = clearing.carry_hash(posted.zone, carry)
+        cells = [str(word) for word in clearing.cell_words(carry)]
+        frontier = {"count": carry.frontier.count, "frontier": carry.frontier.words}
+        chunks.append(
+            {"records": records, "cells": cells, "last_hash": carry.last_hash, **frontier, "carry": left}
+        )
+    exchange.close_zone(world.GATE, session_id, posted.header, posted.zone, carry, posted.flows)
+    return {
+        "chain_id": world.CHAIN_ID,
+        "contract": world.CONTRACT,
+        "window_length": world.WINDOW_LENGTH,
+        "params": vars(world.make_params()),
+        "grid": vars(world.GRID),
+        "session": session_id,
+        "deposit_nano": world.RICH,
+        "balancing_party": world.BALANCING_ADDRESS,
+        "prosumers": world.PROSUMER_ADDRESSES,
+        "count": posted.commitment.count,
+        "root": posted.commitment.root,
+        "quality_potentials": [str(word) for word in clearing.header_words(posted.header)],
+        "header_hash": clearing.header_hash(posted.header),
+        "energy_potentials": [str(word) for word in energy],
+        "marginals": [str(word) for word in marginals],
+        "zone_hash": clearing.zone_hash(posted.zone),
+        "substitutions": posted.flows,
+        "chunks": chunks,
+        "fills": [
+            {
+                "order": event.order,
+                "trader": event.trader,
+                "net_nano": event.net_nano,
+                "filled_wh": event.filled_wh,
+            }
+            for event in exchange.events
+            if isinstance(event, ScheduleCleared)
+        ],
+        "free_nano": {"0x" + a.hex(): exchange.cash(world.GATE, a).free for a in exchange.state.members},
+    }
+
+
+def clearing_orders(session_id: bytes) -> list[Schedule]:
+    """Ties at the price, a substitution, a window without trade."""
+    rows = [
+        (0, 0, 0, (1000, 700, 3), (200_000, 150_000, 150_000)),
+        (1, 0, 3, (500, 500), (220_000, 210_000)),
+        (2, 1, 3, (800, 800), (150_000, 160_000)),
+        (3, 1, 11, (900, 1), (150_000, 150_000)),
+        (4, 0, 0, (333, 1), (150_000, 6_000_000)),
+        (5, 1, 0, (250, 250, 250), (150_000, 150_000, 400_000)),
+        (0, 0, 11, (0, 90), (-1, 300_000)),
+    ]
+    return [
+        world.make_schedule(
+            session_id,
+            world.PROSUMER_ADDRESSES[trader],
+            side=side,
+            quality=code,
+            nonce=nonce,
+            quantity_wh=quantities,
+            limit_micro_per_kwh=limits,
+        )
+        for nonce, (trader, side, code, quantities, limits) in enumerate(rows)
+    ]
+
+
 FILES = {
+    "clearing.json": clearing_vectors,
     "products.json": product_vectors,
     "sessions.json": session_vectors,
     "schedules.json": schedule_vectors,

@@ -1,0 +1,577 @@
+"""The Exchange through its days: sessions, cover, withdrawals, transfers, settlement, certificates."""
+
+from dataclasses import replace
+
+import pytest
+from reference_world import (
+    BALANCING_ADDRESS,
+    COMMIT_BY,
+    DAY,
+    DAY_END,
+    GATE,
+    GRID,
+    KEYS,
+    OPENING,
+    OPERATOR_KEY,
+    ORACLES,
+    PROSUMER_ADDRESSES,
+    PROVE_BY,
+    RICH,
+    WINDOW_LENGTH,
+    WINDOWS,
+    address_of,
+    ascending,
+    bring,
+    hash_of,
+    honest_posting,
+    make_exchange,
+    make_params,
+    make_schedule,
+    prove,
+    sign,
+    sign_digest,
+)
+
+from settlement.reference import eip712, errors, posting, product_id, schedule
+from settlement.reference.accounts import NETWORK_OPERATOR, PROSUMER, Member
+from settlement.reference.clearing import Commitment
+from settlement.reference.exchange import Exchange, RunStage, Stage
+from settlement.reference.exchange.events import (
+    AccountSettled,
+    RunSettled,
+    ScheduleCleared,
+    ScheduleIneligible,
+)
+from settlement.reference.messages import Acceptance, Transfer, Withdrawal
+from settlement.reference.posting import Entry, Posting
+from settlement.reference.product_id import ProductId
+
+BUYER, SELLER, OTHER = PROSUMER_ADDRESSES[:3]
+
+
+def opened(exchange: Exchange, **changes: int) -> bytes:
+    return exchange.open_session(OPENING, make_params(**changes))
+
+
+def trade(exchange: Exchange, session: bytes, quality: int = 3, wh: int = 1000) -> None:
+    """The buyer buys from the seller in the first window, at 150,000."""
+    buy = make_schedule(session, BUYER, quality=quality, quantity_wh=(wh,), limit_micro_per_kwh=(200_000,))
+    sell = make_schedule(
+        session, SELLER, side=1, quality=quality, quantity_wh=(wh,), limit_micro_per_kwh=(100_000,)
+    )
+    prove(exchange, session, honest_posting(exchange, session, [sign(exchange, buy), sign(exchange, sell)]))
+
+
+def claim_id(quality: int = 3, window: int = DAY, **changes: int) -> int:
+    return product_id.encode(replace(ProductId(window, WINDOW_LENGTH, 0, quality), **changes))
+
+
+# Sessions in time ---------------------------------------------------------------------------------------
+
+
+def test_a_session_is_void_when_its_book_is_late() -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    assert exchange.stage(COMMIT_BY, session) is Stage.OPEN
+    assert exchange.stage(COMMIT_BY + 1, session) is Stage.VOID
+    with pytest.raises(errors.WrongStage):
+        exchange.commit_book(COMMIT_BY + 1, session, Commitment(0, bytes(32)))
+
+
+def test_a_session_is_void_when_its_proof_is_late() -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    exchange.commit_book(COMMIT_BY, session, Commitment(0, bytes(32)))
+    assert exchange.stage(PROVE_BY, session) is Stage.COMMITTED
+    assert exchange.stage(PROVE_BY + 1, session) is Stage.VOID
+
+
+def test_a_book_is_not_committed_before_the_gate() -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    with pytest.raises(errors.GateStillOpen):
+        exchange.commit_book(GATE - 1, session, Commitment(0, bytes(32)))
+
+
+def test_sessions_follow_one_another() -> None:
+    exchange = make_exchange()
+    opened(exchange)
+    later = {"round": 1, "commit_by": PROVE_BY + 10, "prove_by": PROVE_BY + 20}
+    with pytest.raises(errors.BadSession):
+        opened(exchange, gate=PROVE_BY - 1, **later)
+    opened(exchange, gate=PROVE_BY, **later)
+
+
+BAD_PARAMS = [
+    {"kind": 3},
+    {"round": 1},
+    {"windows": 0},
+    {"windows": WINDOWS + 1},
+    {"first_window": DAY - 1},
+    {"grid_version": 2},
+    {"gate": OPENING},
+    {"commit_by": GATE},
+    {"prove_by": COMMIT_BY},
+    {"floor": 7_000_000},
+    {"cap": 2**29 + 1},
+    {"floor": -(2**28) - 1, "cap": 2**28},
+    {"imbalance_min": 900_001},
+    {"max_orders": 0},
+    {"max_orders": 2**20},
+    {"certificate_run": 1},
+]
+
+
+@pytest.mark.parametrize("changes", BAD_PARAMS, ids=str)
+def test_a_session_that_makes_no_sense_does_not_open(changes: dict[str, int]) -> None:
+    exchange = make_exchange()
+    with pytest.raises(errors.BadSession):
+        opened(exchange, **changes)
+    assert not exchange.state.sessions
+
+
+def test_between_gate_and_end_only_clearing_changes_accounts() -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    for attempt in (
+        lambda now: exchange.deposit(now, BUYER, 1),
+        lambda now: exchange.request_withdrawal(now, BUYER, 1),
+        lambda now: exchange.execute_withdrawal(now, BUYER),
+        lambda now: exchange.register(now, bytes([9] * 20), Member(PROSUMER)),
+        lambda now: exchange.change_member(now, BUYER, 0, 0, True),
+        lambda now: exchange.transfer(now, BUYER, OTHER, claim_id(), 0),
+    ):
+        with pytest.raises(errors.ClearingInProgress):
+            attempt(GATE)
+    exchange.deposit(GATE - 1, BUYER, 1)
+    exchange.deposit(COMMIT_BY + 1, BUYER, 1)
+    assert exchange.stage(COMMIT_BY + 1, session) is Stage.VOID
+
+
+def test_an_error_leaves_the_state_as_it_was() -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    orders = [sign(exchange, make_schedule(session, BUYER, nonce=n)) for n in range(3)]
+    posted = honest_posting(exchange, session, orders)
+    exchange.commit_book(GATE, session, posted.commitment)
+    exchange.post_header(GATE, session, posted.header)
+    before = exchange.state.copy()
+    records = schedule.encode_all([*posted.orders, posted.orders[0]])
+    with pytest.raises(errors.NotAscending):
+        exchange.clear(GATE, session, posted.header, posted.zone, None, records)
+    assert exchange.state == before
+
+
+# Who may trade ------------------------------------------------------------------------------------------
+
+
+def test_a_stranger_or_the_operator_reverts_the_chunk() -> None:
+    stranger = ORACLES[0]
+    for key, error in ((stranger, errors.UnregisteredTrader), (OPERATOR_KEY, errors.OperatorMayNotTrade)):
+        exchange = make_exchange()
+        session = opened(exchange)
+        order = sign(exchange, make_schedule(session, address_of(key)))
+        with pytest.raises(error):
+            bring(exchange, session, honest_posting(exchange, session, [order]))
+
+
+def test_another_s_signature_reverts_the_chunk() -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    order = sign(exchange, make_schedule(session, BUYER))
+    forged = replace(order, schedule=replace(order.schedule, trader=SELLER))
+    with pytest.raises(errors.BadSignature):
+        bring(exchange, session, honest_posting(exchange, session, [forged]))
+
+
+MALFORMED = [
+    ({"first_window": DAY - 1}, errors.WindowOutOfSession),
+    ({"first_window": DAY + WINDOWS}, errors.WindowOutOfSession),
+    ({"limit_micro_per_kwh": (6_000_001,)}, errors.LimitOutOfRange),
+    ({"quantity_wh": (2**16,)}, errors.QuantityOverflow),
+    ({"quality": 5}, errors.UnknownQuality),
+    ({"beneficiary": OTHER, "side": 1}, errors.BeneficiaryUnavailable),
+]
+
+
+@pytest.mark.parametrize(("changes", "error"), MALFORMED, ids=[str(error.__name__) for _, error in MALFORMED])
+def test_an_order_that_fits_no_session_reverts_the_chunk(
+    changes: dict[str, int], error: type[errors.Refused]
+) -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    posted = honest_posting(exchange, session, [])
+    exchange.commit_book(GATE, session, posted.commitment)
+    exchange.post_header(GATE, session, posted.header)
+    record = schedule.encode(sign(exchange, make_schedule(session, BUYER, **changes)))
+    with pytest.raises(error):
+        exchange.clear(GATE, session, posted.header, posted.zone, None, record)
+
+
+INELIGIBLE = [
+    (6, {}, {"suspended": True, "max_quality": 15, "capacity_wh": 20_000}),
+    (3, {"side": 1, "quality": 3}, {"suspended": False, "max_quality": 8, "capacity_wh": 20_000}),
+    (4, {"side": 1, "quality": 0}, {"suspended": False, "max_quality": 15, "capacity_wh": 999}),
+]
+
+
+@pytest.mark.parametrize(("reason", "order", "terms"), INELIGIBLE)
+def test_who_may_not_trade_fills_zero_and_bounds_nothing(
+    reason: int, order: dict[str, int], terms: dict[str, int]
+) -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    exchange.change_member(OPENING, BUYER, **terms)
+    refused = sign(exchange, make_schedule(session, BUYER, **order))
+    prove(exchange, session, honest_posting(exchange, session, [], [refused]))
+    reasons = [event.reason for event in exchange.events if isinstance(event, ScheduleIneligible)]
+    assert reasons == [reason]
+    assert exchange.cash(GATE, BUYER).free == RICH
+
+
+def test_another_zone_s_member_fills_zero() -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    outsider = address_of(ORACLES[0])
+    exchange.register(OPENING, outsider, Member(PROSUMER, zone=1))
+    refused = sign(exchange, make_schedule(session, outsider))
+    prove(exchange, session, honest_posting(exchange, session, [], [refused]))
+    assert [event.reason for event in exchange.events if isinstance(event, ScheduleIneligible)] == [5]
+
+
+# Cover --------------------------------------------------------------------------------------------------
+
+
+def test_cover_counts_the_full_reserves_of_lower_hashes() -> None:
+    cover = 1000 * (100_000 + 200_000)
+    exchange = make_exchange(deposit=0)
+    exchange.deposit(OPENING, BUYER, 2 * cover)
+    session = opened(exchange)
+    orders = [sign(exchange, make_schedule(session, BUYER, nonce=n)) for n in range(3)]
+    first, second, third = ascending(exchange, orders)
+    prove(exchange, session, honest_posting(exchange, session, [first, second], [third]))
+    refused = [event for event in exchange.events if isinstance(event, ScheduleIneligible)]
+    assert [(event.order, event.reason) for event in refused] == [(hash_of(exchange, third), 2)]
+    assert exchange.cash(GATE, BUYER).free == 2 * cover
+
+
+def test_a_void_session_returns_every_reserve_and_no_token() -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    orders = [
+        sign(exchange, make_schedule(session, BUYER)),
+        sign(exchange, make_schedule(session, SELLER, side=1)),
+    ]
+    posted = honest_posting(exchange, session, orders)
+    bring(exchange, session, posted)
+    assert exchange.cash(GATE, BUYER).reserved > 0
+    late = PROVE_BY + 1
+    assert exchange.cash(late, BUYER).free == exchange.cash(late, SELLER).free == RICH
+    assert exchange.balance(late, BUYER, claim_id(0)) == 0
+
+
+def test_a_proved_session_pays_and_keeps_reserves() -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    trade(exchange, session)
+    assert exchange.balance(GATE, BUYER, claim_id()) == 1000
+    assert exchange.balance(GATE, SELLER, claim_id(side=1)) == 1000
+    assert exchange.cash(GATE, BUYER).free == RICH - 1000 * (150_000 + 100_000)
+    assert exchange.cash(GATE, SELLER).free == RICH + 1000 * (150_000 - 300_000)
+    filled = [event.filled_wh for event in exchange.events if isinstance(event, ScheduleCleared)]
+    assert filled == [(1000,), (1000,)]
+
+
+# Withdrawals --------------------------------------------------------------------------------------------
+
+
+def test_a_withdrawal_waits_for_the_sessions_open_at_its_request() -> None:
+    exchange = make_exchange()
+    session = opened(exchange)
+    exchange.request_withdrawal(OPENING, BUYER, RICH)
+    with pytest.raises(errors.WithdrawalNotReady):
+        exchange.execute_withdrawal(OPENING, BUYER)
+    trade(exchange, session)
+    with pytest.raises(errors.InsufficientCash):
+        exchange.execute_withdrawal(GATE, BUYER)
+    exchange.request_withdrawal(GATE, BUYER, 1000)
+    exchange.execute_withdrawal(GATE, BUYER)
+    assert exchange.state.vault == RICH * (len(PROSUMER_ADDRESSES) + 1) - 1000
+    with pytest.raises(errors.WithdrawalNotReady):
+        exchange.execute_withdrawal(GATE, BUYER)
+
+
+def test_a_withdrawal_is_cover_for_the_sessions_before_it_only() -> None:
+    for opens_first, refused in ((True, []), (False, [2])):
+        exchange = make_exchange()
+        if not opens_first:
+            exchange.request_withdrawal(OPENING, BUYER, RICH)
+        session = opened(exchange)
+        if opens_first:
+            exchange.request_withdrawal(OPENING, BUYER, RICH)
+        order = sign(exchange, make_schedule(session, BUYER))
+        accepted, ineligible = ([order], []) if opens_first else ([], [order])
+        prove(exchange, session, honest_posting(exchange, session, accepted, ineligible))
+        reasons = [event.reason for event in exchange.events if isinstance(event, ScheduleIneligible)]
+        assert reasons == refused
+
+
+def test_a_relayed_withdrawal_counts_once_in_time_and_from_its_account_only() -> None:
+    exchange = make_exchange()
+    message = Withdrawal(BUYER, 5000, 0, OPENING)
+    digest = eip712.digest(exchange.separator, message.struct_hash())
+    with pytest.raises(errors.WrongSigner):
+        exchange.request_withdrawal_signed(OPENING, message, sign_digest(KEYS[SELLER], digest))
+    signature = sign_digest(KEYS[BUYER], digest)
+    with pytest.raises(errors.Expired):
+        exchange.request_withdrawal_signed(OPENING + 1, message, signature)
+    exchange.request_withdrawal_signed(OPENING, message, signature)
+    with pytest.raises(errors.InvalidAccountNonce):
+        exchange.request_withdrawal_signed(OPENING, message, signature)
+    exchange.execute_withdrawal(OPENING, BUYER)
+    assert exchange.cash(OPENING, BUYER).free == RICH - 5000
+
+
+# Transfers ----------------------------------------------------------------------------------------------
+
+
+def accepted_by(exchange: Exchange, to: bytes, amount: int, nonce: int = 0) -> None:
+    message = Acceptance(to, BUYER, claim_id(), amount, nonce, DAY_END)
+    digest = eip712.digest(exchange.separator, message.struct_hash())
+    exchange.accept_signed(GATE, message, sign_digest(KEYS[to], digest))
+
+
+def test_a_claim_moves_with_its_reserve_once_accepted() -> None:
+    exchange = make_exchange()
+    trade(exchange, opened(exchange))
+    before = exchange.cash(GATE, BUYER).free
+    with pytest.raises(errors.NotAccepted):
+        exchange.transfer(GATE, BUYER, OTHER, claim_id(), 400)
+    accepted_by(exchange, OTHER, 500)
+    message = Transfer(BUYER, OTHER, claim_id(), 400, 0, DAY_END)
+    digest = eip712.digest(exchange.separator, message.struct_hash())
+    exchange.transfer_signed(GATE, message, sign_digest(KEYS[BUYER], digest))
+    assert exchange.balance(GATE, BUYER, claim_id()) == 600
+    assert exchange.balance(GATE, OTHER, claim_id()) == 400
+    assert exchange.cash(GATE, BUYER).free == before + 400 * 100_000
+    assert exchange.cash(GATE, OTHER).free == RICH - 400 * 100_000
+    with pytest.raises(errors.NotAccepted):
+        exchange.transfer(GATE, BUYER, OTHER, claim_id(), 101)
+
+
+def test_what_may_not_move() -> None:
+    exchange = make_exchange()
+    trade(exchange, opened(exchange))
+    exchange.register(GATE, address_of(ORACLES[0]), Member(NETWORK_OPERATOR))
+    with pytest.raises(errors.InsufficientBalance):
+        exchange.transfer(GATE, BUYER, OTHER, claim_id(), 1001)
+    with pytest.raises(errors.WrongRecipient):
+        exchange.transfer(GATE, BUYER, address_of(ORACLES[0]), claim_id(), 1)
+    with pytest.raises(errors.NotTransferable):
+        exchange.transfer(GATE, SELLER, OTHER, claim_id(side=1), 1)
+    accepted_by(exchange, OTHER, 500)
+    with pytest.raises(errors.NotTransferable):
+        exchange.transfer(DAY * WINDOW_LENGTH, BUYER, OTHER, claim_id(), 1)
+    exchange.request_withdrawal(GATE, OTHER, RICH)
+    with pytest.raises(errors.InsufficientCash):
+        exchange.transfer(GATE, BUYER, OTHER, claim_id(), 1)
+
+
+# Settlement ---------------------------------------------------------------------------------------------
+
+SURPLUS, DEFICIT = (80_000,) * WINDOWS, (240_000,) * WINDOWS
+
+
+def metered_day(metered: dict[bytes, int], parts: int = 2, sequence: int = 1) -> tuple[Posting, list[bytes]]:
+    """Everyone metered: in the first window as given, else zero."""
+    rest = (0,) * (WINDOWS - 1)
+    entries = [
+        Entry(address, (0,) * WINDOWS, (metered.get(address, 0), *rest))
+        for address in sorted(PROSUMER_ADDRESSES)
+    ]
+    size = -(-len(entries) // parts)
+    packed = [posting.pack_part(entries[at : at + size]) for at in range(0, len(entries), size)]
+    hashes = tuple(posting.part_hash(part) for part in packed)
+    message = Posting(0, DAY, WINDOWS, sequence, len(entries), bytes(32), SURPLUS, DEFICIT, hashes)
+    return message, packed
+
+
+def signed_by(exchange: Exchange, message: Posting, count: int = 2) -> list[bytes]:
+    digest = eip712.digest(exchange.separator, posting.struct_hash(message))
+    return [sign_digest(key, digest) for key in sorted(ORACLES[:count], key=address_of)]
+
+
+def settled_day(exchange: Exchange, metered: dict[bytes, int]) -> None:
+    message, packed = metered_day(metered)
+    exchange.post_metering(DAY_END, message, signed_by(exchange, message))
+    carry = None
+    for part in packed:
+        carry = exchange.settle(DAY_END, DAY, carry, part)
+    carry = exchange.close_run(DAY_END, DAY, carry)
+    for part in packed:
+        carry = exchange.certify(DAY_END, DAY, carry, part)
+
+
+def free_cash(exchange: Exchange) -> dict[bytes, int]:
+    return {address: exchange.cash(DAY_END, address).free for address in exchange.state.members}
+
+
+def test_a_day_settles_to_the_last_nano() -> None:
+    exchange = make_exchange()
+    trade(exchange, opened(exchange))
+    settled_day(exchange, {BUYER: -1200, SELLER: 700, OTHER: 50})
+    free = free_cash(exchange)
+    assert sum(free.values()) == exchange.state.vault
+    assert free[BUYER] == RICH - 1000 * 150_000 - 200 * 240_000
+    assert free[SELLER] == RICH + 1000 * 150_000 - 300 * 240_000
+    assert free[OTHER] == RICH + 50 * 80_000
+    assert free[BALANCING_ADDRESS] == RICH + 500 * 240_000 - 50 * 80_000
+    (closing,) = [event for event in exchange.events if isinstance(event, RunSettled)]
+    imbalances = [event.imbalance_wh[0] for event in exchange.events if isinstance(event, AccountSettled)]
+    assert closing.imbalance_wh[0] == -sum(imbalances) == 450
+
+
+def test_delivered_claims_become_certificates_and_the_rest_is_burned() -> None:
+    exchange = make_exchange()
+    trade(exchange, opened(exchange))
+    settled_day(exchange, {SELLER: 700})
+    assert exchange.run(DAY).stage is RunStage.CERTIFIED
+    assert exchange.balance(DAY_END, BUYER, claim_id(kind=product_id.CERTIFICATE)) == 700
+    assert exchange.balance(DAY_END, BUYER, claim_id()) == 0
+    assert exchange.balance(DAY_END, SELLER, claim_id(side=1)) == 0
+    exchange.transfer(DAY_END, BUYER, OTHER, claim_id(kind=product_id.CERTIFICATE), 300)
+    assert exchange.balance(DAY_END, OTHER, claim_id(kind=product_id.CERTIFICATE)) == 300
+
+
+def test_what_members_owe_binds_the_balancing_party() -> None:
+    exchange = make_exchange(deposit=0)
+    exchange.deposit(OPENING, BALANCING_ADDRESS, 10**9)
+    settled_day(exchange, {BUYER: -1000})
+    owed = 1000 * 240_000
+    assert exchange.state.total_negative == owed
+    exchange.request_withdrawal(DAY_END, BALANCING_ADDRESS, 10**9 + 1)
+    with pytest.raises(errors.InsufficientCash):
+        exchange.execute_withdrawal(DAY_END, BALANCING_ADDRESS)
+    exchange.request_withdrawal(DAY_END, BALANCING_ADDRESS, 10**9)
+    exchange.execute_withdrawal(DAY_END, BALANCING_ADDRESS)
+    exchange.deposit(DAY_END, BUYER, owed + 1)
+    assert exchange.state.total_negative == 0
+
+
+def test_no_session_opens_while_nobody_could_pay_what_is_owed() -> None:
+    exchange = make_exchange(deposit=0)
+    settled_day(exchange, {BUYER: -1000, SELLER: 1000})
+    exchange.open_day(DAY + WINDOWS, WINDOWS, 1)
+    later = {"day": DAY + WINDOWS, "first_window": DAY + WINDOWS}
+    times = {"gate": DAY_END + 10, "commit_by": DAY_END + 20, "prove_by": DAY_END + 30}
+    with_debt = make_params(**later, **times)
+    owed, party = exchange.state.total_negative, exchange.cash(DAY_END, BALANCING_ADDRESS).free
+    assert (owed, party) == (240_000_000, 160_000_000)
+    with pytest.raises(errors.NotCarried):
+        exchange.open_session(DAY_END, with_debt)
+    exchange.deposit(DAY_END, BALANCING_ADDRESS, owed - party)
+    session = exchange.open_session(DAY_END, with_debt)
+    order = make_schedule(session, BUYER, first_window=DAY + WINDOWS)
+    posted = honest_posting(exchange, session, [], [sign(exchange, order)])
+    exchange.commit_book(DAY_END + 10, session, posted.commitment)
+    exchange.post_header(DAY_END + 10, session, posted.header)
+    records = schedule.encode_all(posted.orders)
+    exchange.clear(DAY_END + 10, session, posted.header, posted.zone, None, records)
+    assert [e.reason for e in exchange.events if isinstance(e, ScheduleIneligible)] == [1]
+
+
+BAD_POSTINGS = [
+    ({"windows": WINDOWS + 1}, errors.BadPosting),
+    ({"zone": 1}, errors.BadPosting),
+    ({"accounts": 5}, errors.BadPosting),
+    ({"surplus": (80_000,) * (WINDOWS - 1)}, errors.BadPosting),
+    ({"surplus": (240_001,) * WINDOWS}, errors.BadPosting),
+    ({"surplus": (-500_001,) * WINDOWS}, errors.BadPosting),
+    ({"deficit": (900_001,) * WINDOWS}, errors.BadPosting),
+    ({"sequence": 0}, errors.StalePosting),
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"), BAD_POSTINGS, ids=[str(changes) for changes, _ in BAD_POSTINGS]
+)
+def test_a_posting_that_does_not_fit_its_day_is_refused(
+    changes: dict[str, int], error: type[errors.Refused]
+) -> None:
+    exchange = make_exchange()
+    trade(exchange, opened(exchange))
+    message = replace(metered_day({})[0], **changes)
+    with pytest.raises(error):
+        exchange.post_metering(DAY_END, message, signed_by(exchange, message))
+
+
+def test_a_posting_needs_a_quorum_of_oracles_after_the_day() -> None:
+    exchange = make_exchange()
+    message, _ = metered_day({})
+    signatures = signed_by(exchange, message, 3)
+    with pytest.raises(errors.WindowNotOver):
+        exchange.post_metering(DAY_END - 1, message, signatures)
+    with pytest.raises(errors.QuorumNotReached):
+        exchange.post_metering(DAY_END, message, signatures[:1])
+    for bad in ([signatures[0]] * 2, signatures[::-1]):
+        with pytest.raises(errors.BadOracleSignature):
+            exchange.post_metering(DAY_END, message, bad)
+    exchange.post_metering(DAY_END, message, signatures)
+
+
+def test_a_correction_leaves_settled_parts_alone() -> None:
+    exchange = make_exchange()
+    message, packed = metered_day({BUYER: -1})
+    exchange.post_metering(DAY_END, message, signed_by(exchange, message))
+    carry = exchange.settle(DAY_END, DAY, None, packed[0])
+    first, last = sorted(PROSUMER_ADDRESSES)[0], sorted(PROSUMER_ADDRESSES)[-1]
+    changes_settled, _ = metered_day({BUYER: -1, first: 77}, sequence=2)
+    with pytest.raises(errors.BadPosting):
+        exchange.post_metering(DAY_END, changes_settled, signed_by(exchange, changes_settled))
+    corrected, repacked = metered_day({BUYER: -1, last: 99}, sequence=2)
+    exchange.post_metering(DAY_END, corrected, signed_by(exchange, corrected))
+    with pytest.raises(errors.WrongPart):
+        exchange.settle(DAY_END, DAY, carry, packed[1])
+    carry = exchange.settle(DAY_END, DAY, carry, repacked[1])
+    exchange.close_run(DAY_END, DAY, carry)
+
+
+def test_parts_go_in_order_with_what_the_last_one_left() -> None:
+    exchange = make_exchange()
+    trade(exchange, opened(exchange))
+    message, packed = metered_day({})
+    exchange.post_metering(DAY_END, message, signed_by(exchange, message))
+    with pytest.raises(errors.WrongPart):
+        exchange.settle(DAY_END, DAY, None, packed[1])
+    carry = exchange.settle(DAY_END, DAY, None, packed[0])
+    with pytest.raises(errors.WrongRunCarry):
+        exchange.settle(DAY_END, DAY, replace(carry, cash=carry.cash + 1), packed[1])
+    with pytest.raises(errors.IncompleteRun):
+        exchange.close_run(DAY_END, DAY, carry)
+    with pytest.raises(errors.WrongRunStage):
+        exchange.certify(DAY_END, DAY, carry, packed[0])
+
+
+def test_a_grid_of_several_zones_is_not_this_model_s() -> None:
+    exchange = make_exchange()
+    tree = replace(GRID, parents=(2**32 - 1, 0), charges=(0, 1), capacities=(2**32 - 1, 5))
+    with pytest.raises(errors.BadGrid):
+        exchange.add_grid(tree)
+
+
+BAD_GRIDS = [
+    {"qualities": (3, 11)},
+    {"qualities": (0, 3, 3)},
+    {"qualities": (0, 3, 16)},
+    {"substitutions": (1, 0)},
+    {"substitutions": (1, 0, 0, 2)},
+    {"substitutions": (1, 0, 2)},
+    {"substitutions": (1, 0, 2, 3)},
+    {"parents": (0,)},
+]
+
+
+@pytest.mark.parametrize("changes", BAD_GRIDS, ids=str)
+def test_a_grid_that_breaks_the_rules_is_refused(changes: dict[str, tuple[int, ...]]) -> None:
+    with pytest.raises(errors.BadGrid):
+        make_exchange().add_grid(replace(GRID, **changes))
