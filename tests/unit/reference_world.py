@@ -139,7 +139,6 @@ def ascending(exchange: Exchange, orders: Sequence[SignedSchedule]) -> tuple[Sig
 
 def book_of(grid: Grid, params: SessionParams, orders: Sequence[SignedSchedule]) -> matching.Book:
     """The matcher's rows of orders that are in ascending order of hash."""
-    start = params.first_window
     rows = [
         (
             rank,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from reference_world import (
     DAY,
@@ -22,10 +22,11 @@ from reference_world import (
     sign,
 )
 
-from settlement.reference.clearing import Header, ZonePosting
+from settlement.reference.clearing import Header, ZonePosting, price
 from settlement.reference.errors import Refused
 from settlement.reference.exchange import Exchange, Stage
 from settlement.reference.exchange.events import ScheduleCleared
+from settlement.reference.marginal import Marginal
 from settlement.reference.potential import Potential
 from settlement.reference.schedule import SignedSchedule
 
@@ -157,3 +158,56 @@ def test_a_book_with_an_order_missing_is_refused(
     carry = bring(exchange, session, partial)
     with pytest.raises(Refused):
         exchange.close_zone(GATE, session, partial.header, partial.zone, carry, partial.flows)
+
+
+def at_price(
+    exchange: Exchange, session: bytes, posted: Posted, header: Header, zone: ZonePosting
+) -> list[Marginal]:
+    """The marginal totals that other prices would have."""
+    market = exchange.market(session)
+    totals = [[0, 0] for _ in range(market.cells)]
+    for order in (signed.schedule for signed in posted.orders):
+        code = market.grid.qualities.index(order.quality)
+        for k, (wh, limit) in enumerate(zip(order.quantity_wh, order.limit_micro_per_kwh, strict=True)):
+            window = order.first_window - DAY + k
+            if limit == price(market, header, zone, code, window):
+                totals[market.index(code, window)][order.side] += wh
+    return [Marginal((buys, sells)) for buys, sells in totals]
+
+
+@SLOW
+@given(books(), st.data())
+def test_an_operator_that_moves_the_price_and_all_that_follows_is_refused(
+    book: tuple[Exchange, bytes, list[SignedSchedule]], data: st.DataObject
+) -> None:
+    exchange, session, orders = book
+    honest = honest_posting(exchange, session, orders)
+    window = data.draw(st.integers(0, WINDOWS - 1))
+    moved = data.draw(st.sampled_from(["both", "lo to hi", "hi to lo"]))
+    by = data.draw(st.sampled_from([-50_000, -1, 1, 7, 50_000]))
+    rank = data.draw(st.sampled_from([None, 0, 10**6]))
+
+    def move(entry: Potential) -> Potential:
+        lo, hi = {
+            "both": (entry.lo + by, entry.hi + by),
+            "lo to hi": (entry.hi, entry.hi),
+            "hi to lo": (entry.lo, entry.lo),
+        }[moved]
+        kept = entry if rank is None else replace(entry, rank_lo=rank, rank_hi=rank)
+        return replace(kept, lo=lo, hi=hi)
+
+    energy = list(honest.zone.energy)
+    energy[window] = move(energy[window])
+    before = honest.zone.energy[window]
+    assume((energy[window].lo, energy[window].hi) != (before.lo, before.hi))
+    prices = ZonePosting(tuple(energy), honest.zone.marginals)
+    totals = at_price(exchange, session, honest, honest.header, prices)
+    shares = data.draw(st.sampled_from(["all", "none", "as before"]))
+    marginals = []
+    for total, once in zip(totals, honest.zone.marginals, strict=True):
+        most = {"all": total.at_price, "none": (0, 0), "as before": once.filled}[shares]
+        filled = (min(most[0], total.at_price[0]), min(most[1], total.at_price[1]))
+        marginals.append(Marginal(total.at_price, filled))
+    dishonest = replace(honest, zone=ZonePosting(prices.energy, tuple(marginals)))
+    with pytest.raises(Refused):
+        prove(exchange, session, dishonest)
