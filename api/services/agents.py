@@ -1,0 +1,228 @@
+"""What a home's own agent signs for tomorrow, from the home's own past days alone.
+
+    past days ─ forecasts ─ position ─┬─ surplus: sold in the top carbon band, firm (quality 15)
+                                      └─ need: bought, of any band (quality 0) or low-carbon (quality 5)
+
+One order a side and quality covers all windows of the day. Limits lie between the feed-in and the retail
+price, at which the supplier buys and sells everything, so nobody does worse in the market than at the tariff.
+Where in between follows from one thought: the higher the sun stands in the home's own forecast, the more of
+the neighbours have surplus too.
+
+    bid = retail  - spread x sun x taste             by night retail: only the supplier sells then
+    ask = feed-in + spread x (1 - sun) x taste       at noon feed-in: everybody sells then
+
+`sun` is the forecast generation over its highest of the day, or none below a twentieth; `taste`, how hard a
+home bargains, differs by home and a little by hour, drawn from the seed. A low-carbon home bargains half as hard for solar energy.
+
+A low-carbon home buys low-carbon energy in the windows in which its own forecast has sun, and any energy in
+the others: by night nothing of quality 5 is on offer, and an order for it could only leave the home
+uncovered. It never signs for both in one window, for both could fill. What a home wants and does not get, it
+draws as imbalance at the supplier's price. A home with no generation worth the name cannot tell the sun from
+its own past and goes by an almanac: highest at noon, none before six and after six.
+
+Pure: integers only, no clock, no chain, and no randomness but a hash of the seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.forecasts import forecast_load, forecast_pv
+from settlement.errors import InputError
+from settlement.reference.product_id import ENERGY
+from settlement.reference.schedule import BUY, SELL, Schedule
+from settlement.units import floor_div
+
+Wh = npt.NDArray[np.int64]
+
+ANY, LOW_CARBON, FIRM, SOLAR = 0, 5, 8, 15
+"""Quality codes: any energy; at most 50 g/kWh as produced; firm, of any band; firm and without emissions."""
+QUALITIES = (ANY, LOW_CARBON, FIRM, SOLAR)
+SUBSTITUTIONS = ((3, 2), (3, 1), (2, 0), (1, 0))
+"""By position in `QUALITIES`: solar serves firm and low-carbon, and those serve any."""
+
+PER_MILLE = 1000
+SUNNY = 50
+"""Per mille of the day's highest generation from which a window has sun."""
+PV_WORTH_THE_NAME_WH = 100
+"""Of the best window; below, a home goes by the almanac."""
+TASTE = (300, 900)
+"""How hard homes bargain, per mille of the spread, both included."""
+TASTE_BY_HOUR = 100
+"""How far that differs by hour, per mille, either way."""
+LOW_CARBON_HOMES = 3
+"""One home in so many buys low-carbon energy, rounded up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What energy costs without a market, micro/kWh in each window."""
+
+    retail: tuple[int, ...]
+    """At which the supplier sells."""
+    feed_in: tuple[int, ...]
+    """At which it buys."""
+
+    def __post_init__(self) -> None:
+        if len(self.retail) != len(self.feed_in):
+            raise InputError(f"a tariff has {len(self.retail)} retail and {len(self.feed_in)} feed-in prices")
+        for window, (low, high) in enumerate(zip(self.feed_in, self.retail, strict=True)):
+            if low > high:
+                raise InputError(
+                    f"the feed-in price {low} of window {window} is above the retail price {high}"
+                )
+
+    @property
+    def windows(self) -> int:
+        return len(self.retail)
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """All that an agent knows of its home: whole days, oldest first."""
+
+    load_wh: Wh
+    """(D, W)."""
+    pv_wh: Wh
+    """(D, W)."""
+    weekdays: npt.NDArray[np.int64]
+    """(D,), Monday 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """What makes one home's agent differ from another's."""
+
+    taste: tuple[int, ...]
+    """How hard it bargains in each window, per mille of the spread between feed-in and retail."""
+    low_carbon: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A schedule before it has a session and a trader."""
+
+    side: int
+    quality: int
+    quantity_wh: tuple[int, ...]
+    limit_micro_per_kwh: tuple[int, ...]
+
+
+# Characters ---------------------------------------------------------------------------------------------
+
+
+def draw(bound: int, *label: object) -> int:
+    """A number from 0 to `bound - 1` that follows from the label alone, the same on every machine."""
+    digest = hashlib.sha256("/".join(map(str, ("trellis", *label))).encode()).digest()
+    return int.from_bytes(digest, "big") % bound
+
+
+def low_carbon_homes(seed: int, numbers: Iterable[int]) -> frozenset[int]:
+    """Which of the homes buy low-carbon energy: always at least one."""
+    ranked = sorted(numbers, key=lambda number: (draw(1 << 64, seed, "low-carbon", number), number))
+    return frozenset(ranked[: -(-len(ranked) // LOW_CARBON_HOMES)])
+
+
+def character(seed: int, number: int, windows: int, low_carbon: bool = False) -> Character:
+    """The home's own way to bargain."""
+    low, high = TASTE
+    base = low + draw(high - low + 1, seed, "taste", number)
+    hours = (
+        base - TASTE_BY_HOUR + draw(2 * TASTE_BY_HOUR + 1, seed, "taste", number, w) for w in range(windows)
+    )
+    return Character(tuple(min(PER_MILLE, max(0, taste)) for taste in hours), low_carbon)
+
+
+# Orders -------------------------------------------------------------------------------------------------
+
+
+def home_orders(past: Past, weekday: int, tariff: Tariff, agent: Character) -> tuple[Order, ...]:
+    """The home's orders for a day that falls on `weekday`: at most one a side and quality, none empty."""
+    if past.load_wh.shape[1:] != (tariff.windows,) or len(agent.taste) != tariff.windows:
+        raise InputError(f"the tariff has {tariff.windows} windows, the home's past {past.load_wh.shape[1:]}")
+    pv = forecast_pv(past.pv_wh)
+    position = pv - forecast_load(past.load_wh, past.weekdays, weekday)
+    sun = sun_of(pv)
+    need, surplus = np.maximum(0, -position), np.maximum(0, position)
+    green = (sun > 0) & agent.low_carbon
+    bids = _bids(tariff, sun, agent)
+    orders = (
+        _order(BUY, ANY, np.where(green, 0, need), bids),
+        _order(BUY, LOW_CARBON, np.where(green, need, 0), bids),
+        _order(SELL, SOLAR, surplus, _asks(tariff, sun, agent)),
+    )
+    return tuple(order for order in orders if any(order.quantity_wh))
+
+
+def sun_of(pv_wh: Wh) -> Wh:
+    """(W,) how high the sun stands, per mille of its highest in the forecast generation (W,)."""
+    highest = int(pv_wh.max(initial=0))
+    if highest < PV_WORTH_THE_NAME_WH:
+        return almanac(len(pv_wh))
+    sun = floor_div(pv_wh * PER_MILLE, highest)
+    return np.where(sun >= SUNNY, sun, 0)
+
+
+def almanac(windows: int) -> Wh:
+    """(W,) a parabola over the half of the day around noon, per mille at the middle of each window."""
+    from_noon = 2 * np.arange(windows, dtype=np.int64) + 1 - windows  # noon 0, midnight +-windows
+    height = PER_MILLE - floor_div(4 * PER_MILLE * from_noon**2, windows**2)
+    return np.where(height >= SUNNY, height, 0)
+
+
+def _bids(tariff: Tariff, sun: Wh, agent: Character) -> list[int]:
+    """What it pays at most: the retail price, less what it hopes to gain from the neighbours' sun."""
+    bids = []
+    for w, (retail, feed_in) in enumerate(zip(tariff.retail, tariff.feed_in, strict=True)):
+        shade = int(sun[w]) * agent.taste[w]
+        if agent.low_carbon:
+            shade = floor_div(shade, 2)
+        bids.append(retail - floor_div((retail - feed_in) * shade, PER_MILLE**2))
+    return bids
+
+
+def _asks(tariff: Tariff, sun: Wh, agent: Character) -> list[int]:
+    """What it accepts at least: the feed-in price, and more the lower the sun stands."""
+    asks = []
+    for w, (retail, feed_in) in enumerate(zip(tariff.retail, tariff.feed_in, strict=True)):
+        margin = (PER_MILLE - int(sun[w])) * agent.taste[w]
+        asks.append(feed_in + floor_div((retail - feed_in) * margin, PER_MILLE**2))
+    return asks
+
+
+def _order(side: int, quality: int, quantity_wh: Wh, limits: Sequence[int]) -> Order:
+    return Order(side, quality, tuple(int(wh) for wh in quantity_wh), tuple(limits))
+
+
+def supplier_orders(tariff: Tariff, ample_wh: int) -> tuple[Order, Order]:
+    """The balancing party takes and gives anything at the tariff: firm energy of no stated band at the retail
+    price, any energy at the feed-in price, `ample_wh` of each in every window.
+    """
+    ample = (ample_wh,) * tariff.windows
+    return Order(BUY, ANY, ample, tariff.feed_in), Order(SELL, FIRM, ample, tariff.retail)
+
+
+def to_schedules(
+    orders: Sequence[Order], *, trader: bytes, session: bytes, first_window: int, zone: int = 0
+) -> tuple[Schedule, ...]:
+    """The messages that the trader signs; nonces count from 0."""
+    return tuple(
+        Schedule(
+            trader=trader,
+            session=session,
+            zone=zone,
+            side=order.side,
+            kind=ENERGY,
+            quality=order.quality,
+            first_window=first_window,
+            nonce=nonce,
+            quantity_wh=order.quantity_wh,
+            limit_micro_per_kwh=order.limit_micro_per_kwh,
+        )
+        for nonce, order in enumerate(orders)
+    )
