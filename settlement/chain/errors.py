@@ -1,0 +1,87 @@
+"""What can go wrong at the edge to the chain. One tree, all of them things a user is told:
+
+ChainError                 base; a TrellisError
+├── NodeError              the node refused a request or does not answer
+├── WrongChain             the node is of another chain than the deployment
+├── TransactionTooLarge    more bytes than real networks take in one transaction
+├── GasLimitExceeded       more gas than real networks give one transaction
+├── TransactionLost        no receipt in time
+├── ContractRevert         the contract refused: name and arguments of its error
+├── UnacceptableOrder      an order that no book may hold: its hash and the contract's error
+└── WrongProgress          the chain is at another step than the data brought to it
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from settlement.errors import TrellisError
+
+
+class ChainError(TrellisError):
+    """Something at the edge to the chain."""
+
+
+class NodeError(ChainError):
+    """The node refused a request: its message, code and data."""
+
+    def __init__(self, method: str, message: str, code: int = 0, data: bytes = b"") -> None:
+        super().__init__(f"the node refused {method}: {message}")
+        self.method, self.code, self.data = method, code, data
+
+
+class WrongChain(ChainError):
+    """The node's chain is not the expected one."""
+
+    def __init__(self, found: int, expected: int) -> None:
+        super().__init__(f"the node is of chain {found}, not {expected}: give another RPC address")
+        self.found, self.expected = found, expected
+
+
+class TransactionTooLarge(ChainError):
+    """A transaction has too many bytes."""
+
+    def __init__(self, size: int, most: int) -> None:
+        super().__init__(f"the transaction has {size} bytes, more than {most}: split it")
+        self.size, self.most = size, most
+
+
+class GasLimitExceeded(ChainError):
+    """A transaction needs too much gas."""
+
+    def __init__(self, gas: int, most: int) -> None:
+        super().__init__(f"the transaction needs {gas} gas, more than {most}: split it")
+        self.gas, self.most = gas, most
+
+
+class TransactionLost(ChainError):
+    """No receipt came in time."""
+
+    def __init__(self, tx_hash: bytes, seconds: int) -> None:
+        super().__init__(f"no receipt of 0x{tx_hash.hex()} in {seconds} s: see whether the chain advances")
+        self.tx_hash = tx_hash
+
+
+class ContractRevert(ChainError):
+    """The contract's custom error (or `Error`, `Panic`, empty if it said nothing), and its arguments."""
+
+    def __init__(self, name: str, arguments: tuple[Any, ...] = ()) -> None:
+        told = ", ".join(_told(value) for value in arguments)
+        super().__init__(f"the contract refused: {name or 'without a reason'}({told})")
+        self.name, self.arguments = name, arguments
+
+
+class UnacceptableOrder(ChainError):
+    """A book with this order could not be cleared."""
+
+    def __init__(self, order_hash: bytes, reason: str) -> None:
+        super().__init__(f"order 0x{order_hash.hex()} cannot enter a book: {reason}; leave it out")
+        self.order_hash, self.reason = order_hash, reason
+
+
+class WrongProgress(ChainError):
+    """The chain is at another step than expected."""
+
+
+def _told(value: Any) -> str:
+    return f"0x{value.hex()}" if isinstance(value, bytes) else str(value)

@@ -1,0 +1,271 @@
+"""What the Exchange tells, typed. Everything auditors and the read model know comes from here and calldata.
+
+A class has the name of its Solidity event and one field for each of its parameters, in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from settlement.chain.abi import CODEC, Entry, exchange_interface
+from settlement.chain.exchange import Exchange, member_of
+from settlement.chain.rpc import Log
+from settlement.reference.accounts import Member
+from settlement.reference.posting import Posting
+from settlement.reference.session import Grid, SessionParams
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRegistered:
+    account: bytes
+    zone: int
+    role: int
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChanged:
+    account: bytes
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class Deposited:
+    account: bytes
+    amount_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalRequested:
+    account: bytes
+    amount_nano: int
+    after_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    account: bytes
+    amount_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class GridSet:
+    version: int
+    hash: bytes
+    grid: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class DayOpened:
+    day: int
+    windows: int
+    grid_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    epoch: int
+    id: bytes
+    params: SessionParams
+
+
+@dataclass(frozen=True, slots=True)
+class BookCommitted:
+    epoch: int
+    zone: int
+    count: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleCleared:
+    epoch: int
+    trader: bytes
+    order: bytes
+    net_nano: int
+    lanes: tuple[int, ...]
+    """Fills in the account's lanes, from the group of the schedule's first window on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleIneligible:
+    epoch: int
+    trader: bytes
+    order: bytes
+    reason: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderPosted:
+    epoch: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneAdvanced:
+    epoch: int
+    zone: int
+    carry_hash: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionProved:
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaused:
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    to: bytes
+    sender: bytes
+    id: int
+    amount_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    caller: bytes
+    sender: bytes
+    receiver: bytes
+    id: int
+    amount_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeterRegistered:
+    meter: bytes
+    account: bytes
+    x: bytes
+    y: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MeterRevoked:
+    meter: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OracleChanged:
+    node: bytes
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumChanged:
+    quorum: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeteringPosted:
+    zone: int
+    day: int
+    sequence: int
+    posting_hash: bytes
+    posting: Posting
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettled:
+    zone: int
+    day: int
+    account: bytes
+    imbalance_wh: int
+    cash_nano: int
+    released_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartSettled:
+    zone: int
+    day: int
+    carry_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettled:
+    zone: int
+    day: int
+    run: int
+    imbalance_wh: int
+    cash_nano: int
+    released_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCertified:
+    zone: int
+    day: int
+    account: bytes
+    certified_wh: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunCertified:
+    zone: int
+    day: int
+
+
+KINDS: tuple[type, ...] = (
+    *(MemberRegistered, MemberChanged, Deposited, WithdrawalRequested, Withdrawn),
+    *(GridSet, DayOpened, SessionOpened, BookCommitted),
+    *(ScheduleCleared, ScheduleIneligible, HeaderPosted, ZoneAdvanced, SessionProved),
+    *(Paused, Unpaused, Accepted, Transfer),
+    *(MeterRegistered, MeterRevoked, OracleChanged, QuorumChanged, MeteringPosted),
+    *(AccountSettled, PartSettled, RunSettled, AccountCertified, RunCertified),
+)
+
+Event = Any
+"""An instance of one of `KINDS`."""
+
+_KIND_OF: Mapping[str, type] = {kind.__name__: kind for kind in KINDS}
+
+_RICH: Mapping[tuple[str, str], Callable[[Any], Any]] = {
+    ("MemberRegistered", "member"): member_of,
+    ("MemberChanged", "member"): member_of,
+    ("GridSet", "grid"): lambda fields: Grid(*fields),
+    ("SessionOpened", "params"): lambda fields: SessionParams(*fields),
+    ("MeteringPosted", "posting"): lambda fields: Posting(*fields),
+}
+"""Parameters that become values of the reference."""
+
+
+def decode(log: Log) -> Event | None:
+    """The event of a log; None for what is not the Exchange's own (approvals, administration)."""
+    entry = exchange_interface().events.get(log.topics[0]) if log.topics else None
+    kind = _KIND_OF.get(entry.name) if entry else None
+    if entry is None or kind is None:
+        return None
+    return kind(*_values(entry, log))
+
+
+def _values(entry: Entry, log: Log) -> Iterator[Any]:
+    topics = iter(log.topics[1:])
+    told = iter(CODEC.decode([one.type for one in entry.inputs if not one.indexed], log.data))
+    for one in entry.inputs:
+        value = CODEC.decode([one.type], next(topics))[0] if one.indexed else next(told)
+        rich = _RICH.get((entry.name, one.name))
+        yield rich(value) if rich else value
+
+
+def decode_all(logs: Iterable[Log]) -> list[Event]:
+    """The events of logs, in their order, without what is not the Exchange's own."""
+    found = (decode(log) for log in logs)
+    return [event for event in found if event is not None]
+
+
+def events_of(exchange: Exchange, first: int | None = None, last: int | None = None) -> list[Event]:
+    """What the Exchange told in blocks `first` (its own if None) to `last` (the latest if None)."""
+    start = exchange.deployment.block if first is None else first
+    return decode_all(exchange.chain.logs(exchange.address, start, last))

@@ -1,0 +1,58 @@
+"""Signing what participants and the operator sign: digests by the reference, secp256k1 by coincurve."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Protocol
+
+import coincurve
+
+from settlement.errors import InputError
+from settlement.reference import eip712, schedule
+from settlement.reference.schedule import Schedule, SignedSchedule
+
+
+class Message(Protocol):
+    """A Withdrawal, Transfer or Acceptance of `settlement.reference.messages`."""
+
+    def struct_hash(self) -> bytes: ...
+
+
+def _bytes_of(key: bytes | str) -> bytes:
+    return bytes.fromhex(key.removeprefix("0x")) if isinstance(key, str) else key
+
+
+class Signer:
+    """A private key and its address."""
+
+    def __init__(self, private_key: bytes | str) -> None:
+        """32 bytes, or their hex with or without 0x."""
+        secret = (
+            bytes.fromhex(private_key.removeprefix("0x")) if isinstance(private_key, str) else private_key
+        )
+        if len(secret) != 32:
+            raise InputError(f"a private key is 32 bytes, not {len(secret)}")
+        self.secret = secret
+        self._key = coincurve.PrivateKey(secret)
+
+    @cached_property
+    def address(self) -> bytes:
+        return eip712.keccak(self._key.public_key.format(compressed=False)[1:])[12:]
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """`r ‖ s ‖ v` with low s, v 27 or 28, the nonce after RFC 6979."""
+        signature = self._key.sign_recoverable(digest, hasher=None)
+        return bytes(signature[:64]) + bytes([27 + signature[64]])
+
+    def __repr__(self) -> str:
+        return f"Signer(0x{self.address.hex()})"
+
+
+def sign_schedule(signer: Signer, separator: bytes, order: Schedule) -> SignedSchedule:
+    """The schedule with its trader's signature under the Exchange's domain separator."""
+    return SignedSchedule(order, signer.sign_digest(schedule.order_hash(separator, order)))
+
+
+def sign_message(signer: Signer, separator: bytes, message: Message) -> bytes:
+    """The signature of a Withdrawal, Transfer or Acceptance."""
+    return signer.sign_digest(eip712.digest(separator, message.struct_hash()))
