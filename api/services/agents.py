@@ -1,24 +1,26 @@
 """What a home's own agent signs for tomorrow, from the home's own past days alone.
 
-    past days ─ forecasts ─ position ─┬─ surplus: sold in the top carbon band, firm (quality 15)
-                                      └─ need: bought, of any band (quality 0) or low-carbon (quality 5)
+    past days ─┬─ forecast ─┬─ scenarios ─┬─ surplus: sold in the top carbon band, firm (quality 15)
+               └─ errors ───┘             └─ need: bought, of any band (quality 0) or low-carbon (quality 5)
 
-One order a side and quality covers all windows of the day. Limits lie between the feed-in and the retail
-price, at which the supplier buys and sells everything, so nobody does worse in the market than at the tariff.
-Where in between follows from one thought: the higher the sun stands in the home's own forecast, the more of
-the neighbours have surplus too.
+The agent forecasts tomorrow, and each of its last days as it would have the day before; the errors it would
+have made turn one forecast into as many scenarios. It signs for what comes true in a given share of them, its
+*confidence*, and at the price at which that is just worth while. A kWh that is bought and not drawn is sold
+back at the feed-in price, one that is sold and not delivered bought at the retail price, so
 
-    bid = retail  - spread x sun x taste             by night retail: only the supplier sells then
-    ask = feed-in + spread x (1 - sun) x taste       at noon feed-in: everybody sells then
+    bid = feed-in + spread x confidence             the last kWh is needed in that share of scenarios
+    ask = feed-in + spread x (1 - confidence)       and there to be delivered in that share
 
-`sun` is the forecast generation over its highest of the day, or none below a twentieth; `taste`, how hard a
-home bargains, differs by home and a little by hour, drawn from the seed. A low-carbon home bargains half as hard for solar energy.
+which lies between feed-in and retail, at which the supplier buys and sells everything. Confidence differs by
+home and a little by hour, drawn from the seed. A low-carbon home bids half-way from there to retail for solar
+energy. By night only the supplier sells: an agent then bids retail, for what it needs in every scenario.
 
-A low-carbon home buys low-carbon energy in the windows in which its own forecast has sun, and any energy in
-the others: by night nothing of quality 5 is on offer, and an order for it could only leave the home
-uncovered. It never signs for both in one window, for both could fill. What a home wants and does not get, it
-draws as imbalance at the supplier's price. A home with no generation worth the name cannot tell the sun from
-its own past and goes by an almanac: highest at noon, none before six and after six.
+One order a side and quality covers all windows of the day. A low-carbon home buys low-carbon energy in the
+windows in which its forecast has sun, and any energy in the others: by night nothing of quality 5 is on
+offer, and an order for it would only leave the home uncovered. It never signs for both in one window, for
+both could fill. What a home wants and does not get, it draws as imbalance, at the supplier's price. A home
+with no generation worth the name cannot tell the sun from its own past and goes by an almanac: highest at
+noon, none before six and after six.
 
 Pure: integers only, no clock, no chain, and no randomness but a hash of the seed.
 """
@@ -51,10 +53,13 @@ SUNNY = 50
 """Per mille of the day's highest generation from which a window has sun."""
 PV_WORTH_THE_NAME_WH = 100
 """Of the best window; below, a home goes by the almanac."""
-TASTE = (300, 900)
-"""How hard homes bargain, per mille of the spread, both included."""
-TASTE_BY_HOUR = 100
+CONFIDENCE = (600, 850)
+"""Per mille of the scenarios in which homes want to be right, both included."""
+CONFIDENCE_BY_HOUR = 50
 """How far that differs by hour, per mille, either way."""
+SCENARIOS = 20
+PAST_DAYS = 42
+"""What an agent should be given: enough for a forecast before each of the days it learns from."""
 LOW_CARBON_HOMES = 3
 """One home in so many buys low-carbon energy, rounded up."""
 
@@ -98,8 +103,8 @@ class Past:
 class Character:
     """What makes one home's agent differ from another's."""
 
-    taste: tuple[int, ...]
-    """How hard it bargains in each window, per mille of the spread between feed-in and retail."""
+    confidence: tuple[int, ...]
+    """Per mille of its scenarios in which what it signs for in each window comes true."""
     low_carbon: bool = False
 
 
@@ -129,13 +134,12 @@ def low_carbon_homes(seed: int, numbers: Iterable[int]) -> frozenset[int]:
 
 
 def character(seed: int, number: int, windows: int, low_carbon: bool = False) -> Character:
-    """The home's own way to bargain."""
-    low, high = TASTE
-    base = low + draw(high - low + 1, seed, "taste", number)
-    hours = (
-        base - TASTE_BY_HOUR + draw(2 * TASTE_BY_HOUR + 1, seed, "taste", number, w) for w in range(windows)
-    )
-    return Character(tuple(min(PER_MILLE, max(0, taste)) for taste in hours), low_carbon)
+    """How sure the home wants to be."""
+    low, high = CONFIDENCE
+    base = low + draw(high - low + 1, seed, "confidence", number) - CONFIDENCE_BY_HOUR
+    by_hour = 2 * CONFIDENCE_BY_HOUR + 1
+    hours = tuple(base + draw(by_hour, seed, "confidence", number, window) for window in range(windows))
+    return Character(hours, low_carbon)
 
 
 # Orders -------------------------------------------------------------------------------------------------
@@ -143,20 +147,66 @@ def character(seed: int, number: int, windows: int, low_carbon: bool = False) ->
 
 def home_orders(past: Past, weekday: int, tariff: Tariff, agent: Character) -> tuple[Order, ...]:
     """The home's orders for a day that falls on `weekday`: at most one a side and quality, none empty."""
-    if past.load_wh.shape[1:] != (tariff.windows,) or len(agent.taste) != tariff.windows:
+    if past.load_wh.shape[1:] != (tariff.windows,) or len(agent.confidence) != tariff.windows:
         raise InputError(f"the tariff has {tariff.windows} windows, the home's past {past.load_wh.shape[1:]}")
-    pv = forecast_pv(past.pv_wh)
-    position = pv - forecast_load(past.load_wh, past.weekdays, weekday)
-    sun = sun_of(pv)
-    need, surplus = np.maximum(0, -position), np.maximum(0, position)
+    sun = sun_of(forecast_pv(past.pv_wh))
+    position = scenarios(past, weekday)
+    confidence = np.array(agent.confidence)
+    need = reached(-position, np.where(sun > 0, confidence, PER_MILLE))
+    surplus = reached(position, confidence)
     green = (sun > 0) & agent.low_carbon
-    bids = _bids(tariff, sun, agent)
+    bids, asks = _limits(tariff, sun, agent)
     orders = (
         _order(BUY, ANY, np.where(green, 0, need), bids),
         _order(BUY, LOW_CARBON, np.where(green, need, 0), bids),
-        _order(SELL, SOLAR, surplus, _asks(tariff, sun, agent)),
+        _order(SELL, SOLAR, surplus, asks),
     )
     return tuple(order for order in orders if any(order.quantity_wh))
+
+
+def scenarios(past: Past, weekday: int) -> Wh:
+    """(S, W) what the home may have to sell (or, negative, need) tomorrow: the forecast with the errors that
+    it would have made for each of the last days; the forecast alone where there is but one past day.
+    """
+    load, pv = _forecast(past, len(past.load_wh), weekday)
+    learnt = range(max(1, len(past.load_wh) - SCENARIOS), len(past.load_wh))
+    errors = [_errors(past, day) for day in learnt] or [(np.zeros_like(load), np.zeros_like(pv))]
+    loads = np.stack([np.maximum(0, load + off) for off, _ in errors])
+    pvs = np.stack([np.where(pv > 0, np.maximum(0, pv + off), 0) for _, off in errors])
+    position: Wh = pvs - loads
+    return position
+
+
+def _forecast(past: Past, days: int, weekday: int) -> tuple[Wh, Wh]:
+    """Load and generation (W,) of the day after the first `days` days."""
+    load = forecast_load(past.load_wh[:days], past.weekdays[:days], weekday)
+    return load, forecast_pv(past.pv_wh[:days])
+
+
+def _errors(past: Past, day: int) -> tuple[Wh, Wh]:
+    """Actual less forecast of a past day, load and generation (W,)."""
+    load, pv = _forecast(past, day, int(past.weekdays[day]))
+    return past.load_wh[day] - load, past.pv_wh[day] - pv
+
+
+def reached(amounts: Wh, confidence: Wh) -> Wh:
+    """(W,) the most, but not below 0, that `confidence` (W,), per mille, of the scenarios (S, W) reach."""
+    highest_first = -np.sort(-amounts, axis=0)
+    place = floor_div(len(amounts) * confidence + PER_MILLE - 1, PER_MILLE) - 1
+    found = np.take_along_axis(highest_first, np.maximum(0, place)[None, :], axis=0)[0]
+    most: Wh = np.maximum(0, found)
+    return most
+
+
+def _limits(tariff: Tariff, sun: Wh, agent: Character) -> tuple[list[int], list[int]]:
+    """What it pays at most and takes at least, micro/kWh in each window."""
+    bids, asks = [], []
+    for w, (retail, feed_in) in enumerate(zip(tariff.retail, tariff.feed_in, strict=True)):
+        sure = agent.confidence[w]
+        wanted = floor_div(sure + PER_MILLE, 2) if agent.low_carbon else sure
+        bids.append(feed_in + floor_div((retail - feed_in) * wanted, PER_MILLE) if sun[w] else retail)
+        asks.append(retail - floor_div((retail - feed_in) * sure, PER_MILLE))
+    return bids, asks
 
 
 def sun_of(pv_wh: Wh) -> Wh:
@@ -173,26 +223,6 @@ def almanac(windows: int) -> Wh:
     from_noon = 2 * np.arange(windows, dtype=np.int64) + 1 - windows  # noon 0, midnight +-windows
     height = PER_MILLE - floor_div(4 * PER_MILLE * from_noon**2, windows**2)
     return np.where(height >= SUNNY, height, 0)
-
-
-def _bids(tariff: Tariff, sun: Wh, agent: Character) -> list[int]:
-    """What it pays at most: the retail price, less what it hopes to gain from the neighbours' sun."""
-    bids = []
-    for w, (retail, feed_in) in enumerate(zip(tariff.retail, tariff.feed_in, strict=True)):
-        shade = int(sun[w]) * agent.taste[w]
-        if agent.low_carbon:
-            shade = floor_div(shade, 2)
-        bids.append(retail - floor_div((retail - feed_in) * shade, PER_MILLE**2))
-    return bids
-
-
-def _asks(tariff: Tariff, sun: Wh, agent: Character) -> list[int]:
-    """What it accepts at least: the feed-in price, and more the lower the sun stands."""
-    asks = []
-    for w, (retail, feed_in) in enumerate(zip(tariff.retail, tariff.feed_in, strict=True)):
-        margin = (PER_MILLE - int(sun[w])) * agent.taste[w]
-        asks.append(feed_in + floor_div((retail - feed_in) * margin, PER_MILLE**2))
-    return asks
 
 
 def _order(side: int, quality: int, quantity_wh: Wh, limits: Sequence[int]) -> Order:

@@ -10,6 +10,7 @@ from api.services.agents import (
     ANY,
     FIRM,
     LOW_CARBON,
+    PAST_DAYS,
     QUALITIES,
     SOLAR,
     SUBSTITUTIONS,
@@ -21,6 +22,8 @@ from api.services.agents import (
     character,
     home_orders,
     low_carbon_homes,
+    reached,
+    scenarios,
     sun_of,
     supplier_orders,
     to_schedules,
@@ -46,7 +49,7 @@ def tariff(retail: int = 300_000, feed_in: int = 80_000, windows: int = 24) -> T
 
 def day_orders(community: Community, seed: int = SEED) -> dict[int, tuple[Order, ...]]:
     """Every home's orders for DATE."""
-    past, green = community.before(DATE, 28), low_carbon_homes(seed, HOMES)
+    past, green = community.before(DATE, PAST_DAYS), low_carbon_homes(seed, HOMES)
     return {
         home.number: home_orders(
             Past(by_day(home.load_wh), by_day(home.pv_wh), past.weekdays),
@@ -110,18 +113,37 @@ def test_a_low_carbon_home_buys_so_by_day_and_anything_by_night() -> None:
     assert (day.quality, day.quantity_wh) == (LOW_CARBON, (0, 500, 300, 0))
 
 
-def test_bids_are_retail_by_night_and_asks_feed_in_at_noon() -> None:
+def test_limits_are_what_the_last_kwh_is_worth() -> None:
     past = small_past([100, 900, 100, 100], [0, 400, 800, 0])
-    buy, sell = home_orders(past, 3, tariff(windows=4), Character((500,) * 4))
-    assert buy.limit_micro_per_kwh == (300_000, 245_000, 190_000, 300_000)
-    assert sell.limit_micro_per_kwh == (190_000, 135_000, 80_000, 190_000)
+    buy, sell = home_orders(past, 3, tariff(windows=4), Character((700,) * 4))
+    assert buy.limit_micro_per_kwh == (300_000, 234_000, 234_000, 300_000)  # by night retail
+    assert sell.limit_micro_per_kwh == (146_000,) * 4
     assert sell.quantity_wh == (0, 0, 700, 0)
 
 
-def test_a_low_carbon_home_bargains_half_as_hard() -> None:
+def test_a_low_carbon_home_bids_half_way_to_retail() -> None:
     past = small_past([900, 900], [0, 800])
     (_, green) = home_orders(past, 3, tariff(windows=2), Character((500, 500), low_carbon=True))
-    assert green.limit_micro_per_kwh[1] == 300_000 - (300_000 - 190_000) // 2
+    assert green.limit_micro_per_kwh[1] == 80_000 + 220_000 * 3 // 4
+
+
+@pytest.mark.parametrize(("confidence", "expected"), [(1000, 10), (750, 20), (749, 20), (500, 30), (250, 40)])
+def test_what_is_signed_for_is_reached_as_often_as_the_home_is_sure(confidence: int, expected: int) -> None:
+    amounts = np.array([[30], [10], [40], [20]])
+    assert reached(amounts, np.array([confidence])).tolist() == [expected]
+    assert reached(-amounts, np.array([confidence])).tolist() == [0]
+
+
+def test_scenarios_are_the_forecast_with_errors_of_the_past() -> None:
+    past = Past(np.array([[100], [200], [300]]), np.array([[0], [0], [0]]), np.array([0, 1, 2]))
+    # Forecasts: 100 for the second day, 150 for the third, 200 for tomorrow.
+    assert scenarios(past, 3).ravel().tolist() == [-300, -350]
+
+
+def test_one_past_day_is_enough() -> None:
+    past = Past(np.array([[700]]), np.array([[0]]), np.array([0]))
+    (buy,) = home_orders(past, 1, tariff(windows=1), Character((500,)))
+    assert buy.quantity_wh == (700,)
 
 
 def test_a_home_without_generation_goes_by_the_almanac() -> None:

@@ -1,0 +1,159 @@
+"""What a report is made of. Plain values, as they came from the chain unless a field says otherwise.
+
+Energy is in Wh, prices in micro/kWh, cash in nano. Tuples over windows run from the day's first window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from settlement.reference.schedule import BUY, SELL
+
+Series = tuple[int, ...]
+
+__all__ = ["BUY", "SELL", "AccountFact", "AuditCheck", "DayFacts", "Incident", "MarketFact", "MemberFact"]
+__all__ += ["OrderFact", "PhaseFact", "Role", "Series"]
+
+
+class Role(Enum):
+    """What a member is."""
+
+    HOME = "home"
+    SUPPLIER = "supplier"
+    NETWORK = "network operator"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFact:
+    """Who holds an account."""
+
+    account: bytes
+    name: str
+    """For the reader; not on chain."""
+    role: Role
+    low_carbon: bool = False
+    """Whether its agent prefers low-carbon energy; not on chain, its orders are."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFact:
+    """A schedule that was cleared, with its fills."""
+
+    order: bytes
+    """Its hash."""
+    trader: bytes
+    side: int
+    quality: int
+    quantity_wh: Series
+    limit_micro_per_kwh: Series
+    filled_wh: Series
+    ineligible: int = 0
+    """Why it filled nothing (docs/formats.md, Carried between chunks); 0 if it took part."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFact:
+    """One account's settled day."""
+
+    account: bytes
+    metered_wh: Series
+    """Export less import. The balancing party's is minus everyone else's."""
+    flags: Series
+    """0 actual, 1 estimated, 2 default."""
+    imbalance_nano: int
+    """What the run paid it for its imbalances."""
+    deposited_nano: int
+    final_nano: int
+    """Free cash when all was settled."""
+    certified_wh: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MarketFact:
+    """The day's terms and prices."""
+
+    first_window: int
+    window_length_s: int
+    qualities: Series
+    """Codes, ascending."""
+    retail: Series
+    """The tariff is not on chain but for the supplier's orders."""
+    feed_in: Series
+    surplus: Series
+    deficit: Series
+    energy_prices: Series
+    premiums: tuple[Series, ...]
+    """By quality, as `qualities`."""
+    carbon_g_per_kwh: Series
+    """Of the grid, average. Not on chain."""
+    own_solar_wh: Series = ()
+    """Generated and used behind the homes' meters. Not on chain; empty if not known."""
+
+    @property
+    def windows(self) -> int:
+        return len(self.energy_prices)
+
+    def price(self, quality: int, window: int) -> int:
+        """Of a product, micro/kWh."""
+        return self.energy_prices[window] + self.premiums[self.qualities.index(quality)][window]
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseFact:
+    """A stage of the day on the chain."""
+
+    name: str
+    transactions: int
+    gas: int
+    calldata_bytes: int
+    seconds: float
+    """Of the wall clock, with the computing around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that went wrong, and what became of it."""
+
+    what: str
+    outcome: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AuditCheck:
+    """One check of the auditor's."""
+
+    name: str
+    count: int
+    holds: bool = True
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class DayFacts:
+    """Everything a report shows or follows from."""
+
+    title: str
+    date: str
+    seed: int
+    currency: str
+    chain_id: int
+    exchange: str
+    """Address, checksummed hex."""
+    market: MarketFact
+    members: tuple[MemberFact, ...]
+    orders: tuple[OrderFact, ...]
+    accounts: tuple[AccountFact, ...]
+    phases: tuple[PhaseFact, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+    checks: tuple[AuditCheck, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def homes(self) -> tuple[MemberFact, ...]:
+        return self.of_role(Role.HOME)
+
+    def of_role(self, role: Role) -> tuple[MemberFact, ...]:
+        return tuple(member for member in self.members if member.role is role)
