@@ -26,7 +26,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from settlement.reports.facts import SELL, AccountFact, DayFacts, MemberFact, OrderFact, Role, Series
+from settlement.reports.facts import (
+    CLEAR,
+    SELL,
+    SETTLE,
+    AccountFact,
+    DayFacts,
+    MemberFact,
+    OrderFact,
+    Role,
+    Series,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +192,24 @@ class DayEconomics:
     def orders_with_energy(self) -> int:
         """Entries that ask for or offer something."""
         return sum(sum(map(bool, order.quantity_wh)) for order in self.facts.orders)
+
+    def gas(self, phase: str) -> int:
+        return sum(each.gas for each in self.facts.phases if each.name == phase)
+
+    @property
+    def clear_gas_per_order_window(self) -> float:
+        return self.gas(CLEAR) / self.order_windows if self.order_windows else 0.0
+
+    @property
+    def settle_gas_per_order_window(self) -> float:
+        """The same orders', so that both can be added; certification is apart."""
+        return self.gas(SETTLE) / self.order_windows if self.order_windows else 0.0
+
+    @property
+    def settle_gas_per_account_window(self) -> float:
+        """Settling goes by account, not by order."""
+        windows = len(self.homes) * self.facts.market.windows
+        return self.gas(SETTLE) / windows if windows else 0.0
 
 
 def economics(facts: DayFacts) -> DayEconomics:

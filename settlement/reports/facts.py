@@ -12,8 +12,11 @@ from settlement.reference.schedule import BUY, SELL
 
 Series = tuple[int, ...]
 
-__all__ = ["BUY", "SELL", "AccountFact", "AuditCheck", "DayFacts", "Incident", "MarketFact", "MemberFact"]
-__all__ += ["OrderFact", "PhaseFact", "Role", "Series"]
+CLEAR, SETTLE = "clear", "settle"
+"""Names of the two phases whose gas is compared by order."""
+
+__all__ = ["BUY", "CLEAR", "SELL", "SETTLE", "AccountFact", "AuditCheck", "DayFacts", "Incident"]
+__all__ += ["MarketFact", "MemberFact", "OrderFact", "PhaseFact", "Role", "Series"]
 
 
 class Role(Enum):

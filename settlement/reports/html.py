@@ -1,0 +1,47 @@
+"""The day's report as one self-contained page: text, tables and figures, no request to anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from settlement.reports import text
+from settlement.reports.economics import DayEconomics
+from settlement.reports.plots import figures
+from settlement.reports.tables import gas_line, market_rows
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+
+
+def render(day: DayEconomics) -> str:
+    """The page."""
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {
+        name: getattr(text, name)
+        for name in ("kwh", "money", "signed_money", "price", "percent", "count", "grams")
+    }
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    svg = {name: jinja2.utils.markupsafe.Markup(element) for name, element in figures(day).items()}
+    return template.render(day=day, facts=day.facts, svg=svg, cards=cards(day), **_more(day))
+
+
+def cards(day: DayEconomics) -> list[tuple[str, str, str]]:
+    """Figure, what it is, and what it is measured against."""
+    retail, gain = day.total("retail_bill_nano"), day.total("gain_nano")
+    unit = day.facts.currency
+    return [
+        (f"{text.signed_money(gain)} {unit}", "homes gained", f"of {text.money(retail)} retail-only bills"),
+        (text.percent(day.local_share), "local share", "of what homes bought, from homes"),
+        (f"{text.price(day.average_price)} {unit}", "local price a kWh", "mean by volume"),
+        (f"{text.kwh(day.total('certified_wh'))} kWh", "certified low-carbon", "after delivery"),
+        (text.count(day.clear_gas_per_order_window), "gas to clear", "a signed window-order"),
+        ("0 nano" if day.holds else "not zero", "sum of all bills", "exactly, in integers"),
+    ]
+
+
+def _more(day: DayEconomics) -> dict[str, Any]:
+    return {"market_rows": market_rows(day), "gas_line": gas_line(day)}

@@ -1,0 +1,209 @@
+"""The day's tables for a terminal; plain text where the output is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from settlement.reports.economics import Bill, DayEconomics
+from settlement.reports.text import count, grams, kwh, money, percent, price, quality_name, signed_money
+
+LEAST_WIDTH = 120
+"""Of a table that goes to a file or a pipe."""
+
+
+def report_console(*, stderr: bool = False) -> Console:
+    """A console that a table fits into even where there is no terminal."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console = Console(stderr=stderr, highlight=False, width=LEAST_WIDTH, no_color=True)
+    return console
+
+
+def print_tables(console: Console, day: DayEconomics) -> None:
+    for table in tables(day):
+        console.print(table)
+
+
+def tables(day: DayEconomics) -> Iterator[Table]:
+    """All of them, in the order of the day."""
+    yield homes_table(day)
+    yield market_table(day)
+    yield sums_table(day)
+    yield chain_table(day)
+    if day.facts.incidents:
+        yield incidents_table(day)
+    if day.facts.checks:
+        yield audit_table(day)
+
+
+def homes_table(day: DayEconomics) -> Table:
+    unit = day.facts.currency
+    table = _table(f"Homes · {day.facts.date} (energy in kWh, money in {unit})")
+    table.add_column("", no_wrap=True)
+    columns = ("bought", "sold", "imbalance", "certified", "bill", "retail only", "market gain", "errors")
+    for name in (*columns, "gain"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for bill in day.homes:
+        name = bill.member.name + (" *" if bill.member.low_carbon else "")
+        name += " †" if bill.estimated_windows else ""
+        table.add_row(name, *_home_cells(bill))
+    table.add_section()
+    table.add_row("All homes", *_total_cells(day, day.homes), style="bold")
+    for bill in day.others:
+        others = (kwh(bill.bought_wh), kwh(bill.sold_wh), _imbalance(bill.surplus_wh, bill.deficit_wh))
+        table.add_row(bill.member.name, *others, "", money(bill.bill_nano))
+    table.add_section()
+    total = sum(bill.bill_nano for bill in day.bills)
+    table.add_row("Everyone", "", "", "", "", f"{total} nano", style="bold")
+    table.caption = "* buys low-carbon energy by day   † some of its readings were estimated"
+    return table
+
+
+def _imbalance(surplus_wh: int, deficit_wh: int) -> str:
+    return f"+{kwh(surplus_wh)} −{kwh(deficit_wh)}"
+
+
+def _home_cells(bill: Bill) -> tuple[str, ...]:
+    return (
+        kwh(bill.bought_wh),
+        kwh(bill.sold_wh),
+        _imbalance(bill.surplus_wh, bill.deficit_wh),
+        kwh(bill.certified_wh),
+        money(bill.bill_nano),
+        money(bill.retail_bill_nano),
+        signed_money(bill.market_gain_nano),
+        signed_money(-bill.error_cost_nano),
+        signed_money(bill.gain_nano),
+    )
+
+
+def _total_cells(day: DayEconomics, bills: tuple[Bill, ...]) -> tuple[str, ...]:
+    def total(name: str) -> int:
+        return day.total(name, bills)
+
+    return (
+        kwh(total("bought_wh")),
+        kwh(total("sold_wh")),
+        _imbalance(total("surplus_wh"), total("deficit_wh")),
+        kwh(total("certified_wh")),
+        money(total("bill_nano")),
+        money(total("retail_bill_nano")),
+        signed_money(total("market_gain_nano")),
+        signed_money(-total("error_cost_nano")),
+        signed_money(total("gain_nano")),
+    )
+
+
+def market_rows(day: DayEconomics) -> list[tuple[str, str, str]]:
+    """What, how much, and what that means; also of the HTML report."""
+    market, carbon, unit = day.facts.market, day.carbon, day.facts.currency
+    local, bought = day.over_hours("local_wh"), day.over_hours("bought_wh")
+    tariff = (
+        f"feed-in {price(min(market.feed_in))}, retail {price(min(market.retail))} to "
+        f"{price(max(market.retail))}"
+    )
+    return [
+        (
+            "Homes bought",
+            f"{kwh(bought)} kWh",
+            f"of {kwh(day.over_hours('asked_wh'))} asked; metered import {kwh(carbon.import_wh)}",
+        ),
+        (
+            "Homes sold",
+            f"{kwh(day.over_hours('sold_wh'))} kWh",
+            f"of {kwh(day.over_hours('offered_wh'))} offered; "
+            f"metered export {kwh(day.over_hours('export_wh'))}",
+        ),
+        ("Local share", percent(day.local_share), f"{kwh(local)} kWh that homes bought from homes"),
+        ("Local price", f"{price(day.average_price)} {unit}/kWh", f"mean by volume; {tariff}"),
+        (
+            "Low-carbon",
+            f"{kwh(day.total('certified_wh'))} kWh",
+            "certified after delivery, of "
+            f"{kwh(day.over_hours('low_carbon_wh'))} bought as {quality_name(5)} or better",
+        ),
+        (
+            "Carbon of import",
+            grams(carbon.homes_g_per_kwh),
+            f"counting neighbours' solar as 0; at the grid's hourly average {grams(carbon.grid_g_per_kwh)}",
+        ),
+        (
+            "Attributed",
+            f"{carbon.attributed_kg:.1f} kg CO₂e",
+            "less for buyers: who gets the credit, not emissions that trading itself avoided",
+        ),
+    ]
+
+
+def market_table(day: DayEconomics) -> Table:
+    table = _table("Market")
+    table.add_column("")
+    table.add_column("", justify="right")
+    table.add_column("")
+    for row in market_rows(day):
+        table.add_row(*row)
+    return table
+
+
+def sums_table(day: DayEconomics) -> Table:
+    table = _table("Sums that must be zero, exactly")
+    table.add_column("")
+    table.add_column("terms", justify="right")
+    table.add_column("sum", justify="right")
+    for row in day.zero_sums:
+        style = "green" if row.holds else "bold red"
+        table.add_row(row.name, count(row.terms), f"[{style}]{row.total:,} {row.unit}[/]")
+    return table
+
+
+def chain_table(day: DayEconomics) -> Table:
+    table = _table(f"Chain {day.facts.chain_id} · Exchange {day.facts.exchange}")
+    table.add_column("")
+    for name in ("transactions", "gas", "calldata bytes", "seconds"):
+        table.add_column(name, justify="right")
+    for phase in day.facts.phases:
+        numbers = (count(phase.transactions), count(phase.gas), count(phase.calldata_bytes))
+        table.add_row(phase.name, *numbers, f"{phase.seconds:.2f}")
+    table.add_section()
+    phases = day.facts.phases
+    sums = (sum(p.transactions for p in phases), sum(p.gas for p in phases))
+    bytes_, seconds = sum(p.calldata_bytes for p in phases), sum(p.seconds for p in phases)
+    table.add_row("All", *map(count, sums), count(bytes_), f"{seconds:.2f}", style="bold")
+    table.caption = gas_line(day)
+    return table
+
+
+def gas_line(day: DayEconomics) -> str:
+    return (
+        f"{count(day.clear_gas_per_order_window)} gas to clear and {count(day.settle_gas_per_order_window)} "
+        f"to settle each of {count(day.order_windows)} signed window-orders; "
+        f"settling costs {count(day.settle_gas_per_account_window)} a home and window"
+    )
+
+
+def incidents_table(day: DayEconomics) -> Table:
+    table = _table("Trouble on the way")
+    for name in ("what", "", "outcome"):
+        table.add_column(name, justify="right" if not name else "left")
+    for incident in day.facts.incidents:
+        table.add_row(incident.what, count(incident.count), incident.outcome)
+    return table
+
+
+def audit_table(day: DayEconomics) -> Table:
+    table = _table("Audit, from the chain alone")
+    table.add_column("check")
+    table.add_column("count", justify="right")
+    table.add_column("")
+    for check in day.facts.checks:
+        verdict = "[green]holds[/]" if check.holds else "[bold red]FAILS[/]"
+        table.add_row(check.name, count(check.count), verdict + (f"  {check.detail}" if check.detail else ""))
+    return table
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", pad_edge=False)
