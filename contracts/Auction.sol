@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Book, Day, Ledger, Session} from "./Ledger.sol";
 import {Grid, IAuction, SessionParams, Stage} from "./interfaces/IAuction.sol";
+import {RunStage} from "./interfaces/ISettlement.sol";
 import {GridLib} from "./libraries/GridLib.sol";
 import {KIND_CERTIFICATE} from "./libraries/ProductId.sol";
 import {ScheduleCodec} from "./libraries/ScheduleCodec.sol";
@@ -103,6 +104,7 @@ abstract contract Auction is Ledger, IAuction {
     function _checkParams(SessionParams calldata p) private view {
         Day storage info = _dayInfo[p.day];
         if (info.windows == 0) revert UnknownDay(p.day);
+        if (_runs[0][p.day].stage != RunStage.None) revert BadSession("day");
         if (p.kind >= KIND_CERTIFICATE) revert BadSession("kind");
         if (p.round != _rounds[p.day][p.kind].length || p.round > MAX_ROUNDS - 1) revert BadSession("round");
         if (p.gridVersion != info.gridVersion) revert BadSession("gridVersion");
@@ -113,6 +115,8 @@ abstract contract Auction is Ledger, IAuction {
         bool follows = _latestEpoch == 0 || p.gate >= _sessions[_latestEpoch].proveBy;
         if (!ordered || !follows) revert BadSession("gate");
         if (p.floor > p.cap || p.floor < -PRICE_LIMIT || p.cap > PRICE_LIMIT) revert BadSession("floor");
+        // Optimal potentials then always lie within the outer bounds of the proof.
+        if (p.cap - p.floor > PRICE_LIMIT) revert BadSession("cap");
         if (p.imbalanceMin > p.imbalanceMax) revert BadSession("imbalanceMin");
         if (p.maxOrders == 0 || p.maxOrders >= MAX_BOOK) revert BadSession("maxOrders");
         if (p.certificateRun != 0) revert BadSession("certificateRun");

@@ -103,10 +103,8 @@ abstract contract Clearing is Ledger, IClearing {
         if (book.count != carry.count || book.root != MerkleFrontier.root(frontier, carry.count)) {
             revert BookMismatch(epoch, zone);
         }
-        uint256[] memory cells = _cellsOf(posted, carry);
-        Slackness.requireEnergy(posted.energyPotentials);
-        Slackness.Support memory support = Slackness.checkCells(posted, cells);
-        Slackness.checkRoot(posted, cells, grid.substitutions, substitutions, support);
+        uint256 table = Fill.load(posted.qualityPotentials, posted.energyPotentials, posted.marginals, carry.cells);
+        Slackness.checkRoot(posted, table, grid.substitutions, substitutions);
         _progress[epoch][zone] = CLOSED;
         _sessions[epoch].stage = Stage.Proved;
         emit SessionProved(epoch);
@@ -137,9 +135,9 @@ abstract contract Clearing is Ledger, IClearing {
         bool sells = record.side == 1;
         uint256 widest = member.isWide() ? WIDE_BOUND : type(uint16).max;
         SessionParams memory session = c.session;
-        totals = ScheduleCodec.readEntries(
-            c.scratch, record, sells ? member.capacityWh() : widest, session.floor, session.cap
-        );
+        totals = sells
+            ? ScheduleCodec.readEntries(c.scratch, record, member.capacityWh(), session.floor, session.cap)
+            : ScheduleCodec.readEntries(c.scratch, record, widest, session.floor, session.cap);
         bytes32 hash = ScheduleCodec.digest(c.scratch, record);
         record.hash = hash;
         if (uint256(record.s) > HALF_ORDER) revert BadSignature(address(0), record.trader);
@@ -192,78 +190,59 @@ abstract contract Clearing is Ledger, IClearing {
     function _fill(Context memory c, Member member, Cash cash, uint256 cover, uint256 cell) private {
         Record memory record = c.record;
         bool wide = member.isWide();
-        uint256 lanes = PackedWindows.lanesOf(wide);
-        uint256 bits = PackedWindows.bitsOf(wide);
         uint256[] memory packed = c.lanes;
-        uint256 words = _lanesFor(packed, record, lanes);
-        (uint256 filledWh, int256 worth) = _derive(c, cell, record, bits, packed, lanes);
-
+        int256 cost = _derive(c, cell, packed, PackedWindows.lanesOf(wide), PackedWindows.bitsOf(wide));
+        uint256 filledWh = _mint(c, member, packed, wide);
         uint256 keptRate = record.side == 0 ? c.session.buyReserve : c.session.sellReserve;
-        int256 net = (record.side == 0 ? -worth : worth) - int256(filledWh * keptRate);
+        int256 net = -cost - int256(filledWh * keptRate);
         _cash[record.trader] = CashLib.pack(
             cash.free() - int256(cover), cash.reserved() + cover, cash.net() + net, c.epoch
         );
-        if (filledWh != 0) _mint(c, member, packed, words, wide, lanes);
         emit ScheduleCleared(c.epoch, record.trader, record.hash, net, packed);
     }
 
-    function _derive(
-        Context memory c,
-        uint256 cell,
-        Record memory record,
-        uint256 bits,
-        uint256[] memory packed,
-        uint256 lanes
-    ) private pure returns (uint256 filledWh, int256 worth) {
+    function _derive(Context memory c, uint256 cell, uint256[] memory packed, uint256 lanes, uint256 bits)
+        private
+        pure
+        returns (int256 cost)
+    {
+        Record memory record = c.record;
+        uint256 lane = record.firstWindow % lanes;
+        _resize(packed, (lane + record.entries + lanes - 1) / lanes);
         uint256 lanesAt;
         assembly ("memory-safe") {
             lanesAt := add(packed, 0x20)
         }
         bool exceeded;
-        (filledWh, worth, exceeded) = Fill.derive(
-            cell,
-            record.entries,
-            c.scratch.quantities,
-            c.scratch.limits,
-            record.side,
-            bits,
-            record.firstWindow % lanes * bits,
-            lanesAt
-        );
+        uint256 quantities = c.scratch.quantities;
+        // Two calls on purpose: a function called once is inlined, and this one's loop would then not fit the stack.
+        (cost, exceeded) = record.side == 0
+            ? Fill.derive(cell, record.entries, quantities, record.side, bits, lane * bits, lanesAt)
+            : Fill.derive(cell, record.entries, quantities, record.side, bits, lane * bits, lanesAt);
         if (exceeded) revert MarginalExceeded(record.hash);
     }
 
-    /// @dev Sizes the reused lanes array for the record's windows.
-    function _lanesFor(uint256[] memory packed, Record memory record, uint256 lanes) private pure returns (uint256 words) {
-        words = (record.firstWindow % lanes + record.entries + lanes - 1) / lanes;
+    /// @dev The lanes array is one for all records; it was made long enough for any.
+    function _resize(uint256[] memory packed, uint256 words) private pure {
         assembly ("memory-safe") {
             mstore(packed, words)
         }
     }
 
     /// @dev Adds the fills to the account's lanes: claims of a buyer, obligations of a seller.
-    function _mint(
-        Context memory c,
-        Member member,
-        uint256[] memory packed,
-        uint256 words,
-        bool wide,
-        uint256 lanes
-    ) private {
+    function _mint(Context memory c, Member member, uint256[] memory packed, bool wide) private returns (uint256 filledWh) {
         Record memory record = c.record;
-        uint256 key = ProductIdLib.family(
-            uint8(record.side), c.session.round, c.session.kind, uint8(record.quality), c.zone, windowLength
-        ) | record.firstWindow / lanes;
+        (uint8 side, uint8 quality) = (uint8(record.side), uint8(record.quality));
+        uint256 key = ProductIdLib.family(side, c.session.round, c.session.kind, quality, c.zone, windowLength)
+            + record.firstWindow / PackedWindows.lanesOf(wide);
         mapping(uint256 => uint256) storage slots = _lanes[record.trader];
-        for (uint256 i; i < words; ++i) {
+        for (uint256 i; i < packed.length; ++i) {
             uint256 added = packed[i];
             if (added == 0) continue;
-            uint256 slot = slots[key + i];
-            slots[key + i] = slot == 0 ? added : PackedWindows.add(slot, added, wide);
+            filledWh += PackedWindows.total(added, wide);
+            slots[key + i] = PackedWindows.add(slots[key + i], added, wide);
         }
-        if (!member.holds(uint8(record.side), uint8(record.quality))) {
-            _members[record.trader] = member.withHeld(uint8(record.side), uint8(record.quality));
-        }
+        if (filledWh != 0 && !member.holds(side, quality)) _members[record.trader] = member.withHeld(side, quality);
     }
 
     // --- around the records
@@ -325,12 +304,6 @@ abstract contract Clearing is Ledger, IClearing {
         }
         if (!fresh) revert WrongCarry(epoch, zone);
         return zoneHash;
-    }
-
-    /// @dev The carried cells; those of an empty book if no chunk came.
-    function _cellsOf(Posted calldata posted, Carry calldata carry) private pure returns (uint256[] memory) {
-        if (carry.cells.length != 0) return carry.cells;
-        return Fill.empty(posted.marginals.length);
     }
 
     function _denseQuality(Context memory c, uint256 code) private pure returns (uint256) {

@@ -60,6 +60,7 @@ struct Run {
     RunStage stage;
     uint32 sequence;
     uint16 parts; // settled, then certified, so far
+    uint32 accounts; // settled so far
     bytes32 posting;
     bytes32 carry;
     bytes32 consumed; // chain over the parts settled and the prices they were settled at

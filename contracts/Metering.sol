@@ -102,6 +102,7 @@ abstract contract Metering is Ledger, IMetering {
         if (p.windows != info.windows) revert BadPosting("windows");
         if (p.zone != 0) revert BadPosting("zone");
         if (p.accounts != _meteredIn[p.zone]) revert BadPosting("accounts");
+        if (p.parts.length == 0 || p.parts.length > type(uint16).max) revert BadPosting("parts");
         if (p.surplusMicroPerKWh.length != p.windows) revert BadPosting("surplusMicroPerKWh");
         if (p.deficitMicroPerKWh.length != p.windows) revert BadPosting("deficitMicroPerKWh");
         uint24[] storage epochs = _rounds[p.firstWindow][0];

@@ -71,6 +71,7 @@ abstract contract Settlement is Ledger, ISettlement {
             at = _settleEntry(c, entries, at);
         }
         run.parts += 1;
+        run.accounts += uint32(entries.length / _entryBytes(c.windows));
         run.stage = RunStage.Settling;
         run.consumed = Postings.consumed(posting, run.parts);
         run.carry = _hashCarry(c, run.parts);
@@ -87,6 +88,7 @@ abstract contract Settlement is Ledger, ISettlement {
         Run storage run = _requireRun(posting, carry);
         if (run.stage > RunStage.Settling) revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
         if (run.parts != posting.parts.length) revert IncompleteRun(run.parts, posting.parts.length);
+        if (run.accounts != posting.accounts) revert IncompleteRun(run.accounts, posting.accounts);
         DayContext memory c;
         _prepare(c, posting, carry);
         _settleBalancingParty(c);
@@ -139,9 +141,11 @@ abstract contract Settlement is Ledger, ISettlement {
         c.lastAccount = account;
         uint256 source;
         assembly ("memory-safe") {
-            source := add(entries.offset, next)
+            source := add(entries.offset, at)
         }
-        Imbalance.readMetered(source - 4 * c.windows, c.windows, c.metered);
+        bool fits = Imbalance.flagsFit(source + ACCOUNT_BYTES, c.windows)
+            && Imbalance.readMetered(source + (next - at) - 4 * c.windows, c.windows, c.metered);
+        if (!fits) revert BadEntry(account);
         uint256 released = _takeTokens(c, account, member);
         (int256 imbalance, int256 cash) = Imbalance.price(
             c.windows, c.metered, c.contracted, c.surplus, c.deficit, c.meteredSums, c.imbalanceSums

@@ -40,9 +40,10 @@ interface ISettlement {
     error WrongPosting(uint32 zone, uint32 day);
     error WrongPart(uint256 part);
     error WrongRunCarry(uint32 zone, uint32 day);
-    /// @notice The entry's account is not a metered member of the zone, or the accounts do not ascend.
+    /// @notice The entry's account is not a metered member of the zone, the accounts do not ascend, or its quantities or flags are out of range.
     error BadEntry(address account);
-    error IncompleteRun(uint256 parts, uint256 expected);
+    /// @notice Parts or accounts of the posting are not settled yet.
+    error IncompleteRun(uint256 settled, uint256 expected);
     /// @notice Contracted energy of the zone does not sum to zero in a window.
     error EnergyNotConserved(uint256 window, int256 wh);
 

@@ -38,6 +38,9 @@ library GridLib {
             (uint256 from, uint256 to) = (grid.substitutions[i], grid.substitutions[i + 1]);
             if (from >= count || to >= count || from == to) return false;
             if (!Quality.serves(grid.qualities[from], grid.qualities[to])) return false;
+            for (uint256 j; j < i; j += 2) {
+                if (grid.substitutions[j] == from && grid.substitutions[j + 1] == to) return false;
+            }
         }
         for (uint256 quality = 1; quality < count; ++quality) {
             for (uint256 i; i < grid.substitutions.length; i += 2) {

@@ -7,14 +7,36 @@ pragma solidity ^0.8.30;
 /// Reference: settlement/reference/settlement.py. Source: docs/formats.md, Settlement.
 library Imbalance {
     /// @notice Unpacks one account's metered energy, int32 each, from calldata.
-    function readMetered(uint256 source, uint256 windows, uint256 metered) internal pure {
+    /// @return fits false if a window has 2^30 Wh or more
+    function readMetered(uint256 source, uint256 windows, uint256 metered) internal pure returns (bool fits) {
+        uint256 beyond;
         assembly ("memory-safe") {
             for { let end := add(metered, shl(5, windows)) } lt(metered, end) {} {
-                mstore(metered, sar(224, calldataload(source)))
+                let wh := sar(224, calldataload(source))
+                mstore(metered, wh)
+                beyond := or(beyond, add(wh, 0x3fffffff))
                 source := add(source, 4)
                 metered := add(metered, 0x20)
             }
         }
+        fits = beyond >> 31 == 0;
+    }
+
+    /// @notice True if the flags from `source` on are 0, 1 or 2 in each window, and unused bits are zero.
+    function flagsFit(uint256 source, uint256 windows) internal pure returns (bool fits) {
+        uint256 word;
+        assembly ("memory-safe") {
+            word := shr(sub(256, shl(1, windows)), calldataload(source))
+        }
+        uint256 both = word & (word >> 1);
+        uint256 padding = 2 * (3 - (windows + 3) % 4);
+        uint256 unused;
+        assembly ("memory-safe") {
+            unused := shl(shl(1, windows), calldataload(source))
+            unused := shr(sub(256, padding), unused)
+        }
+        fits = both & 0x5555555555555555555555555555555555555555555555555555555555555555 == 0
+            && (padding == 0 || unused == 0);
     }
 
     /// @notice What the account delivered and has not allotted to an obligation yet: its injection.

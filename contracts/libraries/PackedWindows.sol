@@ -13,6 +13,11 @@ library PackedWindows {
     uint256 private constant TOP_16 = 0x8000800080008000800080008000800080008000800080008000800080008000;
     uint256 private constant TOP_32 = 0x8000000080000000800000008000000080000000800000008000000080000000;
 
+    uint256 private constant EVEN_16 = 0x0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF0000FFFF;
+    uint256 private constant EVEN_32 = 0x00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF;
+    uint256 private constant ONES_32 = 0x0000000100000001000000010000000100000001000000010000000100000001;
+    uint256 private constant ONES_64 = 0x0000000000000001000000000000000100000000000000010000000000000001;
+
     function lanesOf(bool wide) internal pure returns (uint256) {
         return wide ? 8 : 16;
     }
@@ -29,6 +34,19 @@ library PackedWindows {
         }
         uint256 carries = (word & added) | ((word | added) & ~sum);
         if (carries & (wide ? TOP_32 : TOP_16) != 0) revert LaneOverflow(word, added);
+    }
+
+    /// @notice The sum of all lanes.
+    function total(uint256 word, bool wide) internal pure returns (uint256 sum) {
+        unchecked {
+            if (!wide) {
+                // Neighbours add up to 8 lanes of 32 bits; the top lane of the product is the sum of all.
+                word = (word & EVEN_16) + ((word >> 16) & EVEN_16);
+                return (word * ONES_32) >> 224;
+            }
+            word = (word & EVEN_32) + ((word >> 32) & EVEN_32);
+            return (word * ONES_64) >> 192;
+        }
     }
 
     function get(uint256 word, uint256 lane, bool wide) internal pure returns (uint256) {

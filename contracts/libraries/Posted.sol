@@ -13,15 +13,8 @@ type Potential is uint256;
 ///   | R sells  | M sells  | R buys  | M buys |
 type Marginal is uint256;
 
-/// @dev What a cell carries from chunk to chunk: at-price totals so far (Wh), the two bounds gathered (micro/kWh), net bought (Wh):
-///
-///   | 255..192 | 191..160 | 159..128 | 127..64 | 63..0  |
-///   | net      | lb       | ub       | A sells | A buys |
-type Cell is uint256;
-
 using PotentialLib for Potential global;
 using MarginalLib for Marginal global;
-using CellLib for Cell global;
 
 library PotentialLib {
     function lo(Potential p) internal pure returns (int256) {
@@ -57,34 +50,5 @@ library MarginalLib {
 
     function filled(Marginal m, uint256 side) internal pure returns (uint256) {
         return uint64(Marginal.unwrap(m) >> (side * 128 + 64));
-    }
-}
-
-library CellLib {
-    /// @dev No order bounds the cell: beyond every difference of two potentials, so never tight.
-    int256 internal constant NO_UB = type(int32).max;
-    int256 internal constant NO_LB = type(int32).min;
-
-    function pack(uint256 buys, uint256 sells, int256 ub_, int256 lb_, int256 net_) internal pure returns (Cell) {
-        return Cell.wrap(
-            uint256(uint64(buys)) | uint256(uint64(sells)) << 64 | uint256(uint32(int32(ub_))) << 128
-                | uint256(uint32(int32(lb_))) << 160 | uint256(uint64(int64(net_))) << 192
-        );
-    }
-
-    function atPrice(Cell c, uint256 side) internal pure returns (uint256) {
-        return uint64(Cell.unwrap(c) >> (side * 64));
-    }
-
-    function ub(Cell c) internal pure returns (int256) {
-        return int32(uint32(Cell.unwrap(c) >> 128));
-    }
-
-    function lb(Cell c) internal pure returns (int256) {
-        return int32(uint32(Cell.unwrap(c) >> 160));
-    }
-
-    function net(Cell c) internal pure returns (int256) {
-        return int64(uint64(Cell.unwrap(c) >> 192));
     }
 }

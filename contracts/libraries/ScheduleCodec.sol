@@ -19,8 +19,7 @@ struct Record {
 /// @dev Memory the codec reuses for every record: 13 words of the struct to hash, and one array for each signed array.
 struct Scratch {
     uint256 structWords;
-    uint256 quantities;
-    uint256 limits;
+    uint256 quantities; // the limits lie LIMITS_BEHIND behind
     bytes32 domainSeparator;
 }
 
@@ -45,6 +44,16 @@ library ScheduleCodec {
 
     uint256 internal constant MAX_ENTRIES = 128;
 
+    /// @dev From an entry's quantity to its limit in the scratch arrays.
+    uint256 internal constant LIMITS_BEHIND = 0x1000; // 32 * MAX_ENTRIES
+
+    /// @dev Constants over the four 64-bit lanes of a word: one, the top bit, the sign bit of a limit, the lower half.
+    uint256 private constant ONES = 0x0000000000000001000000000000000100000000000000010000000000000001;
+    uint256 private constant TOPS = 0x8000000000000000800000000000000080000000000000008000000000000000;
+    uint256 private constant SIGNS = 0x0000000080000000000000008000000000000000800000000000000080000000;
+    uint256 private constant LOWS = 0x00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF00000000FFFFFFFF;
+    int256 private constant SIGN = 1 << 31;
+
     uint256 private constant HEAD_BYTES = 99;
     uint256 private constant ENTRY_BYTES = 8;
     uint256 private constant STRUCT_BYTES = 13 * 32;
@@ -67,7 +76,6 @@ library ScheduleCodec {
         }
         scratch.structWords = at;
         scratch.quantities = at + STRUCT_BYTES;
-        scratch.limits = at + STRUCT_BYTES + 32 * MAX_ENTRIES;
         scratch.domainSeparator = domainSeparator;
     }
 
@@ -130,7 +138,7 @@ library ScheduleCodec {
         }
     }
 
-    /// @notice Unpacks the entries into the scratch arrays, and sums and checks them on the way.
+    /// @notice Unpacks the entries into the scratch arrays, and sums and checks them.
     /// @param bound the largest quantity allowed, Wh
     /// @param floor the lowest limit allowed, micro/kWh
     /// @param cap the highest limit allowed, micro/kWh
@@ -139,33 +147,101 @@ library ScheduleCodec {
         pure
         returns (Totals memory totals)
     {
-        uint256 at = record.entriesAt;
-        uint256 end = at + record.entries * ENTRY_BYTES;
-        uint256 quantityAt = scratch.quantities;
-        uint256 limitAt = scratch.limits;
-        uint256 sign = record.side == 0 ? 1 : type(uint256).max;
-        uint256 sum;
-        uint256 valued;
-        uint256 over;
-        uint256 off;
+        (uint256 at, uint256 end) = (record.entriesAt, record.entriesAt + record.entries * ENTRY_BYTES);
+        bool someNegative;
+        (totals.quantityWh, someNegative, totals.overBound, totals.offLimits) = _check(at, end, bound, floor, cap);
+        int256 product = _unpack(at, end, scratch.quantities);
+        if (someNegative) totals.valuedNano = _valued(scratch.quantities, record.entries, record.side);
+        else if (record.side == 0) totals.valuedNano = uint256(product);
+    }
+
+    /// @dev Four entries at a time: in each 64-bit lane of a word a quantity above a limit. A comparison `x <= y` of lanes is the top bit of
+    /// `2^63 + y - x`; limits compare with their sign bit flipped.
+    function _check(uint256 at, uint256 end, uint256 bound, int256 floor, int256 cap)
+        private
+        pure
+        returns (uint256 sum, bool someNegative, bool overBound, bool offLimits)
+    {
+        uint256 sums;
+        uint256 signs;
+        uint256 quantitiesFit = TOPS;
+        uint256 limitsFit = TOPS;
+        uint256 lanesOfFloor = uint256(uint32(int32(floor))) * ONES;
+        uint256 bounds = (1 << 63 | bound) * ONES;
+        uint256 caps = ((1 << 63) + uint256(cap + SIGN)) * ONES;
+        uint256 floors = ((1 << 63) - uint256(floor + SIGN)) * ONES;
         assembly ("memory-safe") {
-            for {} lt(at, end) {} {
-                let entry := calldataload(at)
-                let quantity := shr(224, entry)
-                let limit := sar(224, shl(32, entry))
-                mstore(quantityAt, quantity)
-                mstore(limitAt, limit)
-                sum := add(sum, quantity)
-                let value := mul(limit, sign)
-                if sgt(value, 0) { valued := add(valued, mul(quantity, value)) }
-                over := or(over, gt(quantity, bound))
-                off := or(off, or(slt(limit, floor), sgt(limit, cap)))
-                at := add(at, 8)
-                quantityAt := add(quantityAt, 0x20)
-                limitAt := add(limitAt, 0x20)
+            for {} lt(at, end) { at := add(at, 0x20) } {
+                let word := calldataload(at)
+                if gt(add(at, 0x20), end) {
+                    // Behind the last entry: no quantity, at the floor.
+                    let kept := not(shr(shl(3, sub(end, at)), not(0)))
+                    word := or(and(word, kept), and(lanesOfFloor, not(kept)))
+                }
+                signs := or(signs, word)
+                let lanes := and(shr(32, word), LOWS)
+                sums := add(sums, lanes)
+                quantitiesFit := and(quantitiesFit, sub(bounds, lanes))
+                lanes := and(xor(word, SIGNS), LOWS)
+                limitsFit := and(limitsFit, and(sub(caps, lanes), add(floors, lanes)))
             }
         }
-        (totals.quantityWh, totals.valuedNano, totals.overBound, totals.offLimits) = (sum, valued, over != 0, off != 0);
+        sum = uint64(sums) + uint64(sums >> 64) + uint64(sums >> 128) + (sums >> 192);
+        someNegative = signs & SIGNS != 0;
+        overBound = quantitiesFit & TOPS != TOPS;
+        offLimits = limitsFit & TOPS != TOPS;
+    }
+
+    /// @dev Writes quantities and limits as words, four entries a round; what lies behind the last entry is zero.
+    /// @return product sum of quantity x limit
+    function _unpack(uint256 at, uint256 end, uint256 array) private pure returns (int256 product) {
+        assembly ("memory-safe") {
+            for {} lt(at, end) { at := add(at, 0x20) } {
+                let word := calldataload(at)
+                if gt(add(at, 0x20), end) { word := and(word, not(shr(shl(3, sub(end, at)), not(0)))) }
+                {
+                    let quantity := shr(224, word)
+                    let limit := sar(224, shl(32, word))
+                    mstore(array, quantity)
+                    mstore(add(array, LIMITS_BEHIND), limit)
+                    product := add(product, mul(quantity, limit))
+                }
+                {
+                    let quantity := and(shr(160, word), 0xffffffff)
+                    let limit := sar(224, shl(96, word))
+                    mstore(add(array, 0x20), quantity)
+                    mstore(add(array, add(LIMITS_BEHIND, 0x20)), limit)
+                    product := add(product, mul(quantity, limit))
+                }
+                {
+                    let quantity := and(shr(96, word), 0xffffffff)
+                    let limit := sar(224, shl(160, word))
+                    mstore(add(array, 0x40), quantity)
+                    mstore(add(array, add(LIMITS_BEHIND, 0x40)), limit)
+                    product := add(product, mul(quantity, limit))
+                }
+                {
+                    let quantity := and(shr(32, word), 0xffffffff)
+                    let limit := signextend(3, word)
+                    mstore(add(array, 0x60), quantity)
+                    mstore(add(array, add(LIMITS_BEHIND, 0x60)), limit)
+                    product := add(product, mul(quantity, limit))
+                }
+                array := add(array, 0x80)
+            }
+        }
+    }
+
+    /// @dev A buy risks a positive limit, a sell a negative one.
+    function _valued(uint256 array, uint256 entries, uint256 side) private pure returns (uint256) {
+        int256 valued;
+        assembly ("memory-safe") {
+            for { let end := add(array, shl(5, entries)) } lt(array, end) { array := add(array, 0x20) } {
+                let limit := mload(add(array, LIMITS_BEHIND))
+                if eq(slt(limit, 0), side) { valued := add(valued, mul(mload(array), limit)) }
+            }
+        }
+        return uint256(side == 0 ? valued : -valued);
     }
 
     /// @notice The schedule's EIP-712 digest, which is its order hash. The entries have been read.
@@ -173,11 +249,10 @@ library ScheduleCodec {
         uint256 words = scratch.structWords;
         uint256 bytesOfArray = record.entries * 32;
         uint256 quantities = scratch.quantities;
-        uint256 limits = scratch.limits;
         bytes32 separator = scratch.domainSeparator;
         assembly ("memory-safe") {
             mstore(add(words, 0x160), keccak256(quantities, bytesOfArray))
-            mstore(add(words, 0x180), keccak256(limits, bytesOfArray))
+            mstore(add(words, 0x180), keccak256(add(quantities, LIMITS_BEHIND), bytesOfArray))
             let free := mload(0x40)
             mstore(free, hex"1901")
             mstore(add(free, 0x02), separator)

@@ -30,7 +30,7 @@ from settlement.reference.errors import (
     WindowOutOfSession,
     WrongLength,
 )
-from settlement.reference.fill import fill_entry
+from settlement.reference.fill import Quote, fill_entry
 from settlement.reference.marginal import Marginal
 from settlement.reference.merkle import Frontier
 from settlement.reference.potential import GROUND, Potential
@@ -186,6 +186,13 @@ def price(market: Market, header: Header, posting: ZonePosting, quality: int, wi
     return posting.energy[window].mid - header.quality(market, quality, window).mid
 
 
+def quote(market: Market, header: Header, posting: ZonePosting, quality: int, window: int) -> Quote:
+    """Clearing price of a cell and the two differences of its potentials, micro/kWh."""
+    e, y = posting.energy[window], header.quality(market, quality, window)
+    differences = (e.lo - y.lo, e.hi - y.hi)
+    return Quote(e.mid - y.mid, min(differences), max(differences))
+
+
 # A chunk ------------------------------------------------------------------------------------------------
 
 
@@ -222,14 +229,14 @@ def fill_schedule(
     entries = zip(schedule.quantity_wh, schedule.limit_micro_per_kwh, strict=True)
     for window, (quantity, limit) in enumerate(entries, start=first):
         at = market.index(quality, window)
-        cell_price = price(market, header, posting, quality, window)
+        cell_quote = quote(market, header, posting, quality, window)
         try:
             cells[at], filled = fill_entry(
-                cells[at], posting.marginals[at], cell_price, schedule.side, quantity, limit
+                cells[at], posting.marginals[at], cell_quote, schedule.side, quantity, limit
             )
         except MarginalExceeded as cause:
             raise MarginalExceeded(order_hash) from cause
-        fills.append(Fill(window, filled, cell_price))
+        fills.append(Fill(window, filled, cell_quote.price))
     return replace(carry, cells=tuple(cells)), fills
 
 

@@ -6,7 +6,7 @@ orders share `R` of their total `M` by cumulative rounding in ascending order of
 `R` exactly.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from settlement.reference.cell import Cell
 from settlement.reference.errors import MarginalExceeded
@@ -25,21 +25,34 @@ def pro_rata(before: int, quantity: int, total: int, shared: int) -> int:
     return floor_div((before + quantity) * shared, total) - floor_div(before * shared, total)
 
 
+@dataclass(frozen=True)
+class Quote:
+    """What a cell's posted potentials say about it, micro/kWh."""
+
+    price: int
+    below: int
+    """The smaller of `e - y` in the lowest and in the highest potentials; the price is not below it."""
+    above: int
+    """The greater of the two; the price is not above it."""
+
+
 def fill_entry(
-    cell: Cell, marginal: Marginal, price: int, side: int, quantity: int, limit: int
+    cell: Cell, marginal: Marginal, quote: Quote, side: int, quantity: int, limit: int
 ) -> tuple[Cell, int]:
     """The cell after an entry is read, and how much of the entry fills, Wh.
 
-    Quantities Wh, price and limit micro/kWh. An entry of no quantity changes nothing. MarginalExceeded if
-    more is at the price than posted.
+    Quantities Wh, limit micro/kWh. An entry of no quantity changes nothing, and a limit beyond the quote can
+    neither bind nor be violated: it is not gathered. MarginalExceeded if more is at the price than posted.
     """
     if quantity == 0:
         return cell, 0
-    if limit == price:
+    if limit == quote.price:
         cell, filled = _at_price(cell, marginal, side, quantity, limit)
     else:
-        filled = quantity if (limit > price) == (side == BUY) else 0
-        cell = _bound(cell, limit, above=limit > price, below=limit < price)
+        better = limit > quote.price
+        filled = quantity if better == (side == BUY) else 0
+        if quote.below <= limit <= quote.above:
+            cell = _bound(cell, limit, above=better, below=not better)
     net = filled if side == BUY else -filled
     return replace(cell, net=cell.net + net), filled
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from settlement.reference.cell import Cell
 from settlement.reference.errors import MarginalExceeded
-from settlement.reference.fill import fill_entry, pro_rata
+from settlement.reference.fill import Quote, fill_entry, pro_rata
 from settlement.reference.marginal import Marginal
 
 WH = st.integers(1, 2**30 - 1)
@@ -48,10 +48,19 @@ CASES = [
 def test_better_fills_worse_does_not_and_both_bound(
     side: int, limit: int, price: int, fill: int, upper: int, lower: int
 ) -> None:
-    after, filled = fill_entry(Cell(), NOTHING_AT_PRICE, price, side, 5, limit)
+    after, filled = fill_entry(Cell(), NOTHING_AT_PRICE, Quote(price, price - 1, price + 1), side, 5, limit)
     assert filled == fill
     assert (after.upper, after.lower) == (upper, lower)
     assert after.net == (fill if side == 0 else -fill)
+
+
+@pytest.mark.parametrize(("side", "limit", "price", "fill", "upper", "lower"), CASES)
+def test_a_limit_beyond_both_differences_is_not_gathered(
+    side: int, limit: int, price: int, fill: int, upper: int, lower: int
+) -> None:
+    after, filled = fill_entry(Cell(), NOTHING_AT_PRICE, Quote(price, price, price), side, 5, limit)
+    assert filled == fill
+    assert (after.upper, after.lower) == (Cell().upper, Cell().lower)
 
 
 GROUPS = [
@@ -68,15 +77,15 @@ GROUPS = [
 @pytest.mark.parametrize(("side", "shared", "above", "below"), GROUPS)
 def test_at_the_price_the_group_bounds(side: int, shared: int, above: bool, below: bool) -> None:
     totals = ((10, 0), (shared, 0)) if side == 0 else ((0, 10), (0, shared))
-    after, filled = fill_entry(Cell(), Marginal(*totals), 7, side, 1, 7)
+    after, filled = fill_entry(Cell(), Marginal(*totals), Quote(7, 7, 7), side, 1, 7)
     assert filled == pro_rata(0, 1, 10, shared)
     assert (after.upper == 7, after.lower == 7) == (above, below)
 
 
 def test_more_at_the_price_than_posted_is_refused() -> None:
     with pytest.raises(MarginalExceeded):
-        fill_entry(Cell(at_price=(8, 0)), Marginal((10, 0), (10, 0)), 7, 0, 3, 7)
+        fill_entry(Cell(at_price=(8, 0)), Marginal((10, 0), (10, 0)), Quote(7, 7, 7), 0, 3, 7)
 
 
 def test_an_entry_of_nothing_changes_nothing() -> None:
-    assert fill_entry(Cell(), NOTHING_AT_PRICE, 7, 0, 0, 7) == (Cell(), 0)
+    assert fill_entry(Cell(), NOTHING_AT_PRICE, Quote(7, 0, 9), 0, 0, 7) == (Cell(), 0)
