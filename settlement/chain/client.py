@@ -23,6 +23,7 @@ from settlement.chain.errors import (
     ContractRevert,
     GasLimitExceeded,
     NodeError,
+    OutOfGas,
     TransactionLost,
     WrongChain,
 )
@@ -46,6 +47,7 @@ from settlement.chain.sign import Signer
 MOST_GAS = TX_GAS_CAP - 77_216  # 16.7M
 POLL_S = 0.002
 RECEIPT_TIMEOUT_S = 60
+GAS_SLACK = 2_000_000  # what a caller had used before it delegated
 BATCH = 500
 
 
@@ -210,13 +212,18 @@ class Chain:
     def _why(self, tx_hash: bytes, raw: Any) -> ChainError:
         """What a failed transaction failed with: traced, or else called again on the block before."""
         sent = self.rpc("eth_getTransactionByHash", to_hex(tx_hash))
-        if int(raw["gasUsed"], 16) >= int(sent["gas"], 16):
-            return ContractRevert("OutOfGas", (int(sent["gas"], 16),))
+        why = self._traced(tx_hash) or self._why_again(sent, int(raw["blockNumber"], 16) - 1)
+        used, gas = int(raw["gasUsed"], 16), int(sent["gas"], 16)
+        # A delegated call that runs out leaves its caller a 64th.
+        silent = isinstance(why, ContractRevert) and not why.name
+        return OutOfGas(gas) if silent and used * 64 >= gas * 63 - GAS_SLACK else why
+
+    def _traced(self, tx_hash: bytes) -> ChainError | None:
         try:
             trace = self.rpc("debug_traceTransaction", to_hex(tx_hash), {"tracer": "callTracer"})
-            return decode_error(to_bytes(trace.get("output", "0x")))
         except NodeError:
-            return self._why_again(sent, int(raw["blockNumber"], 16) - 1)
+            return None
+        return decode_error(to_bytes(trace.get("output", "0x")))
 
     def _why_again(self, sent: Any, block: int) -> ChainError:
         again = {"from": sent["from"], "to": sent["to"], "data": sent["input"]}

@@ -5,6 +5,7 @@ ChainError                 base; a TrellisError
 ├── WrongChain             the node is of another chain than the deployment
 ├── TransactionTooLarge    more bytes than real networks take in one transaction
 ├── GasLimitExceeded       more gas than real networks give one transaction
+├── OutOfGas               the transaction used up its gas
 ├── TransactionLost        no receipt in time
 ├── ContractRevert         the contract refused: name and arguments of its error
 ├── UnacceptableOrder      an order that no book may hold: its hash and the contract's error
@@ -52,6 +53,14 @@ class GasLimitExceeded(ChainError):
     def __init__(self, gas: int, most: int) -> None:
         super().__init__(f"the transaction needs {gas} gas, more than {most}: split it")
         self.gas, self.most = gas, most
+
+
+class OutOfGas(ChainError):
+    """A transaction used up its gas and changed nothing."""
+
+    def __init__(self, gas: int) -> None:
+        super().__init__(f"the transaction used up its {gas} gas: give it more, or split it")
+        self.gas = gas
 
 
 class TransactionLost(ChainError):
