@@ -148,10 +148,11 @@ abstract contract Clearing is Ledger, IClearing {
         if (record.donates) revert BeneficiaryUnavailable(hash);
         if (totals.offLimits) revert LimitOutOfRange(hash);
         if (totals.overBound && !sells) revert QuantityOverflow(hash);
+        if (
+            record.firstWindow < session.firstWindow
+                || record.firstWindow + record.entries > uint256(session.firstWindow) + c.windows
+        ) revert WindowOutOfSession(hash);
         uint256 window = record.firstWindow - session.firstWindow;
-        if (record.firstWindow < session.firstWindow || window + record.entries > c.windows) {
-            revert WindowOutOfSession(hash);
-        }
         cell = c.table + (_denseQuality(c, record.quality) * c.windows + window) * Fill.STRIDE;
     }
 
