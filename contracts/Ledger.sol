@@ -180,13 +180,14 @@ abstract contract Ledger is AccessManaged, EIP712 {
         if (stage != expected) revert IAuction.WrongStage(epoch, stage);
     }
 
-    /// @dev The deadline of the commitment, then of the proof. A pause counts for the sessions whose deadline it found ahead.
+    /// @dev The deadline of the commitment, then of the proof. A pause counts for the sessions whose deadline it found ahead and whose gate came before its end.
     function _deadlineOf(uint24 epoch) internal view returns (uint64) {
         Session storage session = _sessions[epoch];
         uint64 deadline = _plainDeadline(session);
         uint64 extension = session.extension;
-        if (_pausedAt != 0 && deadline + extension >= _pausedAt) extension = _extended(extension, _pauseElapsed());
-        return deadline + extension;
+        uint64 elapsed = _pauseElapsed();
+        bool heldUp = _pausedAt != 0 && deadline + extension >= _pausedAt && session.gate <= _pausedAt + elapsed;
+        return deadline + (heldUp ? _extended(extension, elapsed) : extension);
     }
 
     function _plainDeadline(Session storage session) internal view returns (uint64) {

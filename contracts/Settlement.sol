@@ -160,7 +160,7 @@ abstract contract Settlement is Ledger, ISettlement {
         address account = _balancingParty;
         uint256[] memory untold = c.tallies;
         c.tallies = new uint256[](untold.length);
-        uint256 released = _takeTokens(c, account, _members[account]);
+        uint256 released = _takeTokens(c, account, _requireMember(account));
         c.tallies = untold;
         int256 imbalance;
         for (uint256 w; w < c.windows; ++w) {
@@ -336,9 +336,16 @@ abstract contract Settlement is Ledger, ISettlement {
             bool fresh = carry.tallies.length == 0 && carry.windows.length == 0 && carry.cashNano == 0
                 && carry.lastAccount == address(0) && carry.parts == 0;
             if (!fresh) revert WrongRunCarry(posting.zone, posting.firstWindow);
-        } else if (run.carry != _hashRunCarry(carry)) {
+        } else if (!_isSized(posting.firstWindow, carry) || run.carry != _hashRunCarry(carry)) {
             revert WrongRunCarry(posting.zone, posting.firstWindow);
         }
+    }
+
+    /// @dev The hash does not tell where one array ends and the next begins.
+    function _isSized(uint32 day, RunCarry calldata carry) private view returns (bool) {
+        Day storage info = _dayInfo[day];
+        uint256 windows = info.windows;
+        return carry.windows.length == windows && carry.tallies.length == info.qualityCount * windows;
     }
 
     function _requirePart(Posting calldata posting, bytes calldata entries, uint256 part) private pure {

@@ -14,12 +14,12 @@ library Imbalance {
             for { let end := add(metered, shl(5, windows)) } lt(metered, end) {} {
                 let wh := sar(224, calldataload(source))
                 mstore(metered, wh)
-                beyond := or(beyond, add(wh, 0x3fffffff))
+                beyond := or(beyond, gt(add(wh, 0x3fffffff), 0x7ffffffe))
                 source := add(source, 4)
                 metered := add(metered, 0x20)
             }
         }
-        fits = beyond >> 31 == 0;
+        fits = beyond == 0;
     }
 
     /// @notice True if the flags from `source` on are 0, 1 or 2 in each window, and unused bits are zero.
