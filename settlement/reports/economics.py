@@ -170,6 +170,10 @@ class DayEconomics:
     def over_hours(self, name: str) -> int:
         return sum(getattr(hour, name) for hour in self.hours)
 
+    def traded_wh(self, quality: int, window: int) -> int:
+        """Filled of a product, both sides together; its price means something only if that is not zero."""
+        return sum(order.filled_wh[window] for order in self.facts.orders if order.quality == quality)
+
     @property
     def local_share(self) -> float:
         """Of what homes bought, what came from homes."""
@@ -331,7 +335,7 @@ def _zero_sums(
     windows = facts.market.windows
     contracted = _net(facts.orders, windows, "filled_wh")
     metered = [sum(account.metered_wh[w] for account in accounts.values()) for w in range(windows)]
-    return (
+    rows = (
         ZeroSum("sold less bought, each window", windows, sum(map(abs, contracted)), "Wh"),
         ZeroSum("metered, the supplier closing the balance", windows, sum(map(abs, metered)), "Wh"),
         ZeroSum("payments of trades", len(bills), sum(bill.trade_nano for bill in bills), "nano"),
@@ -346,3 +350,7 @@ def _zero_sums(
             "nano",
         ),
     )
+    if facts.vault_nano is None:
+        return rows
+    left = facts.vault_nano - sum(account.final_nano for account in accounts.values())
+    return (*rows, ZeroSum("the vault less everybody's cash", len(accounts), left, "nano"))

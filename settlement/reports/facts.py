@@ -5,7 +5,7 @@ Energy is in Wh, prices in micro/kWh, cash in nano. Tuples over windows run from
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 from settlement.reference.schedule import BUY, SELL
@@ -152,7 +152,9 @@ class DayFacts:
     phases: tuple[PhaseFact, ...] = ()
     incidents: tuple[Incident, ...] = ()
     checks: tuple[AuditCheck, ...] = ()
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    vault_nano: int | None = None
+    """Settlement tokens that the Exchange holds."""
 
     @property
     def homes(self) -> tuple[MemberFact, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from settlement.reports import text
 from settlement.reports.economics import DayEconomics
@@ -25,7 +26,7 @@ def render(day: DayEconomics) -> str:
         for name in ("kwh", "money", "signed_money", "price", "percent", "count", "grams")
     }
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    svg = {name: jinja2.utils.markupsafe.Markup(element) for name, element in figures(day).items()}
+    svg = {name: Markup(element) for name, element in figures(day).items()}
     return template.render(day=day, facts=day.facts, svg=svg, cards=cards(day), **_more(day))
 
 

@@ -65,7 +65,7 @@ def figures(day: DayEconomics) -> dict[str, str]:
         "imbalance": imbalance,
         "gas": gas,
     }
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         return {name: _svg(name, make(day)) for name, make in makers.items()}
 
 
@@ -79,7 +79,9 @@ def _svg(name: str, figure: Figure) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    return re.sub(r'id="(axes|figure|patch|text|line2d|xtick|ytick|matplotlib\.axis)_', rf'id="{name}-\1_', svg)
+    return re.sub(
+        r'id="(axes|figure|patch|text|line2d|xtick|ytick|matplotlib\.axis)_', rf'id="{name}-\1_', svg
+    )
 
 
 def _hours(day: DayEconomics, axes: Axes) -> None:
@@ -102,7 +104,9 @@ def telling_windows(hours: Sequence[Hour]) -> list[int]:
     local = [hour for hour in hours if hour.local_wh] or list(hours)
     most = max(local, key=lambda hour: hour.local_wh)
     glut = max(local, key=lambda hour: hour.offered_wh - hour.asked_wh)
-    scarce = max((h for h in local if 4 * h.local_wh >= most.local_wh), key=lambda h: h.asked_wh - h.offered_wh)
+    scarce = max(
+        (h for h in local if 4 * h.local_wh >= most.local_wh), key=lambda h: h.asked_wh - h.offered_wh
+    )
     return sorted({most.window, glut.window, scarce.window})
 
 
@@ -173,11 +177,11 @@ def prices(day: DayEconomics) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 3.6), layout="constrained")
     axes = figure.add_subplot()
     at = np.arange(market.windows + 1) - 0.5
-    edges = [np.array([*row, row[-1]]) / 1e6 for row in (market.feed_in, market.retail)]
-    axes.fill_between(at, *edges, step="post", color=GRID, alpha=0.16, lw=0, label="feed-in to retail")
+    low, high = (np.array([*row, row[-1]]) / 1e6 for row in (market.feed_in, market.retail))
+    axes.fill_between(at, low, high, step="post", color=GRID, alpha=0.16, lw=0, label="feed-in to retail")
     sizes = {code: 11.5 - 2.6 * rank for rank, code in enumerate(_traded_codes(day))}
     for code, size in sizes.items():
-        windows = [w for w in range(market.windows) if traded_wh(day, code, w)]
+        windows = [w for w in range(market.windows) if day.traded_wh(code, w)]
         values = [market.price(code, w) / 1e6 for w in windows]
         colour = QUALITY_COLOURS.get(code, INK)
         name = f"{quality_name(code)} ({code})"
@@ -190,14 +194,9 @@ def prices(day: DayEconomics) -> Figure:
     return figure
 
 
-def traded_wh(day: DayEconomics, quality: int, window: int) -> int:
-    """Filled of a product, both sides together."""
-    return sum(order.filled_wh[window] for order in day.facts.orders if order.quality == quality)
-
-
 def _traded_codes(day: DayEconomics) -> list[int]:
     market = day.facts.market
-    return [c for c in market.qualities if any(traded_wh(day, c, w) for w in range(market.windows))]
+    return [c for c in market.qualities if any(day.traded_wh(c, w) for w in range(market.windows))]
 
 
 # Energy -------------------------------------------------------------------------------------------------
@@ -212,7 +211,7 @@ def energy(day: DayEconomics) -> Figure:
     local = np.array([hour.delivered_wh for hour in day.hours]) / 1000
     drawn = np.array([hour.import_wh for hour in day.hours]) / 1000 - local
     spilled = np.array([hour.export_wh for hour in day.hours]) / 1000 - local
-    bars = {"width": 0.84, "lw": 0}
+    bars: dict[str, Any] = {"width": 0.84, "lw": 0}
     if market.own_solar_wh:
         axes.bar(at, own, color=SUN, label="own solar, behind the meter", **bars)
     axes.bar(at, local, bottom=own, color=LOCAL, label="neighbours' solar, bought in the market", **bars)
@@ -258,7 +257,9 @@ def imbalance(day: DayEconomics) -> Figure:
     figure = Figure(figsize=(WIDTH_IN, 1.1 + 0.27 * len(values)), layout="constrained")
     axes = figure.add_subplot()
     most = max(0.1, float(np.abs(values).max(initial=0)) / 1000)
-    colours = LinearSegmentedColormap.from_list("signed", [(*_rgb(LOSS), 1), (0.5, 0.5, 0.5, 0.06), (*_rgb(DEMAND), 1)])
+    colours = LinearSegmentedColormap.from_list(
+        "signed", [(*_rgb(LOSS), 1), (0.5, 0.5, 0.5, 0.06), (*_rgb(DEMAND), 1)]
+    )
     at = np.arange(day.facts.market.windows + 1) - 0.5
     mesh = axes.pcolormesh(
         at, np.arange(len(values) + 1) - 0.5, values / 1000, cmap=colours, norm=Normalize(-most, most), lw=0
@@ -273,8 +274,8 @@ def imbalance(day: DayEconomics) -> Figure:
     _hours(day, axes)
     axes.set_xlim(-0.5, day.facts.market.windows - 0.5)
     bar = figure.colorbar(mesh, ax=axes, pad=0.015, aspect=30)
-    bar.set_label("kWh above (+) or below (−) what was contracted")
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.set_label("kWh above or below what was contracted")
+    bar.outline.set_visible(False)
     return figure
 
 

@@ -9,7 +9,17 @@ from rich.console import Console
 from rich.table import Table
 
 from settlement.reports.economics import Bill, DayEconomics
-from settlement.reports.text import count, grams, kwh, money, percent, price, quality_name, signed_money
+from settlement.reports.text import (
+    MINUS,
+    count,
+    grams,
+    kwh,
+    money,
+    percent,
+    price,
+    quality_name,
+    signed_money,
+)
 
 LEAST_WIDTH = 120
 """Of a table that goes to a file or a pipe."""
@@ -64,7 +74,7 @@ def homes_table(day: DayEconomics) -> Table:
 
 
 def _imbalance(surplus_wh: int, deficit_wh: int) -> str:
-    return f"+{kwh(surplus_wh)} −{kwh(deficit_wh)}"
+    return f"+{kwh(surplus_wh)} {MINUS}{kwh(deficit_wh)}"
 
 
 def _home_cells(bill: Bill) -> tuple[str, ...]:

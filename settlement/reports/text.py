@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from settlement.reference.quality import CAPS_G_PER_KWH, band, firm
 from settlement.reports.facts import MarketFact
+
+MINUS = "\N{MINUS SIGN}"
 
 
 def kwh(wh: int, digits: int = 1) -> str:
@@ -15,16 +15,16 @@ def kwh(wh: int, digits: int = 1) -> str:
 def money(nano: int, digits: int = 2) -> str:
     """Currency units, without a minus before zero."""
     text = f"{nano / 1e9:,.{digits}f}"
-    return text.replace("-", "−") if text.strip("-0.,") else text.removeprefix("-")
+    return text.replace("-", MINUS) if text.strip("-0.,") else text.removeprefix("-")
 
 
 def signed_money(nano: int, digits: int = 2) -> str:
     text = money(nano, digits)
-    return text if text.startswith("−") or not text.strip("0.,") else "+" + text
+    return text if text.startswith(MINUS) or not text.strip("0.,") else "+" + text
 
 
 def price(micro_per_kwh: float, digits: int = 3) -> str:
-    return f"{micro_per_kwh / 1e6:,.{digits}f}".replace("-", "−")
+    return f"{micro_per_kwh / 1e6:,.{digits}f}".replace("-", MINUS)
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -52,9 +52,3 @@ def quality_name(code: int) -> str:
     if code == 0:
         return carbon
     return f"{carbon}, {'firm' if firm(code) else 'as produced'}"
-
-
-def plain(text: str) -> str:
-    """Characters that a terminal without Unicode can show."""
-    simple = text.replace("−", "-").replace("≤", "<=").replace("·", "-").replace("₂", "2")
-    return unicodedata.normalize("NFKD", simple).encode("ascii", "replace").decode()

@@ -1,0 +1,44 @@
+"""What this package adds to the `trellis` command; what runs is imported only when it does."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+DEFAULT_DAY = "2017-06-14"
+HOMES = 17
+
+
+def register_demo(subparsers: Any) -> None:
+    """Adds `trellis demo`."""
+    parser = subparsers.add_parser(
+        "demo",
+        help="a community's day, end to end, on an embedded chain",
+        description="Runs one day of measured homes: orders, clearing, delivery, settlement, audit, report. "
+        "All keys are derived from the seed: for the demo's own chain, never for value.",
+    )
+    parser.add_argument("--day", default=DEFAULT_DAY, help="delivery day, YYYY-MM-DD (default: %(default)s)")
+    parser.add_argument("--homes", type=int, default=HOMES, help=f"how many, 1 to {HOMES} (default: all)")
+    parser.add_argument("--seed", type=int, default=1, help="of keys, agents and trouble (default: 1)")
+    parser.add_argument(
+        "--feed-in", type=int, default=80_000, metavar="MICRO", help="per kWh (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--imbalance-margin",
+        type=int,
+        default=0,
+        metavar="MICRO",
+        help="how much worse than the tariff imbalances are priced, per kWh (default: 0)",
+    )
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="(default: out)")
+    parser.add_argument("--port", type=int, default=0, help="of the chain's RPC (default: any free one)")
+    parser.add_argument("--keep", action="store_true", help="leave the chain running until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="print a summary for programs instead of tables")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from api.services.demo import run
+
+    return run(arguments)

@@ -1,0 +1,194 @@
+"""`trellis demo`: a community's day, end to end, on an embedded chain.
+
+Everything real is behind it (contracts, signatures, matcher, oracle, audit); only the chain is the demo's own
+and the keys follow from the seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from api.services.audit import audit_chain
+from api.services.cast import make_cast
+from api.services.community import CommunityDay, MeasuredChain, Plan, check_day, checksum
+from oracle.homes import load_homes
+from settlement.chain.anvil import Anvil
+from settlement.chain.compile import compile_contracts
+from settlement.chain.deploy import write_deployment
+from settlement.errors import InputError
+from settlement.reports.economics import DayEconomics, economics
+from settlement.reports.export import PAGE, summary, write_report
+from settlement.reports.facts import AuditCheck, DayFacts
+from settlement.reports.tables import print_tables, report_console
+
+DEPLOYMENT = "deployment.json"
+LARGEST_SEED = 2**63 - 1
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The command: 0 if everything holds, 1 if a check failed."""
+    plan = plan_of(arguments)
+    measured = load_homes(arguments.homes)
+    cast = make_cast(plan.seed, [home.number for home in measured.homes])
+    console = report_console(stderr=arguments.json)
+    out: Path = arguments.out
+    check_folder(out)
+    started = time.perf_counter()
+    with _terminated_as_interrupted(), _step(console, "compile the contracts"):
+        compile_contracts()
+    with (
+        _terminated_as_interrupted(),
+        Anvil(port=arguments.port, timestamp=plan.opens_at, accounts=1) as anvil,
+    ):
+        day = CommunityDay(plan, cast, measured, MeasuredChain(str(anvil.ipc_path)))
+        facts = play(day, console, anvil.rpc_url, out)
+        report = economics(facts)
+        with _step(console, f"write the report to {out / PAGE}"):
+            write_report(report, out)
+        _show(report, console, arguments.json, time.perf_counter() - started, anvil.rpc_url, out)
+        if arguments.keep:
+            _keep(console, anvil.rpc_url, facts.exchange)
+    return 0 if report.holds and all(check.holds for check in facts.checks) else 1
+
+
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    """The day to run; InputError or OutOfRange."""
+    try:
+        day = date.fromisoformat(arguments.day)
+    except ValueError as cause:
+        raise InputError(f"--day {arguments.day} is no date: write it as 2017-06-14") from cause
+    check_day(day)
+    for name, most in (("seed", LARGEST_SEED), ("feed_in", 220_000), ("imbalance_margin", 1_000_000)):
+        if not 0 <= getattr(arguments, name) <= most:
+            option = name.replace("_", "-")
+            raise InputError(f"--{option} {getattr(arguments, name)} is out of range: 0 to {most}")
+    if not 0 <= arguments.port < 1 << 16:
+        raise InputError(f"--port {arguments.port} is out of range: 0 to 65535")
+    return Plan(day, arguments.seed, arguments.feed_in, arguments.imbalance_margin)
+
+
+def check_folder(out: Path) -> None:
+    """InputError now rather than after the run if the report has nowhere to go."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise InputError(f"--out {out} cannot be made: {cause.strerror or cause}") from cause
+
+
+# The day ------------------------------------------------------------------------------------------------
+
+
+def play(day: CommunityDay, console: Console, rpc: str, out: Path) -> DayFacts:
+    """All steps, told as they go; then what an auditor finds."""
+    for told, step in _steps(day):
+        with _step(console, told, day):
+            step()
+        if step == day.deploy:
+            write_deployment(day.exchange.deployment, out / DEPLOYMENT)
+            console.print(f"    Exchange {checksum(day.exchange.address)} at {rpc}  ({out / DEPLOYMENT})")
+    facts = day.facts()
+    checks: tuple[AuditCheck, ...] = ()
+    if find_spec("settlement.audit"):
+        with _step(console, "audit   everything again, from the chain alone"):
+            checks = audit_chain(rpc, facts.exchange)
+    return replace(facts, checks=checks)
+
+
+def _steps(day: CommunityDay) -> list[tuple[str, Callable[[], Any]]]:
+    cast = day.cast
+    homes = f"{len(cast.homes)} home" + ("s" if len(cast.homes) > 1 else "")
+    return [
+        ("deploy    contracts and roles", day.deploy),
+        (
+            f"register  {homes} with meters, {len(cast.oracles)} oracle nodes, the supplier, deposits",
+            day.register,
+        ),
+        (f"order     agents of {homes} sign for {day.plan.day}", day.order),
+        ("clear     the auction; the contract proves it", day.clear),
+        ("deliver   meters sign, oracle nodes agree 2 of 3, the day is posted", day.deliver),
+        ("settle    imbalances and certificates", day.settle),
+    ]
+
+
+@contextmanager
+def _step(console: Console, told: str, day: CommunityDay | None = None) -> Iterator[None]:
+    """A line for a step once it is done; in a terminal something moves meanwhile."""
+    start = time.perf_counter()
+    before = _spent(day)
+    with console.status(told) if console.is_terminal else _nothing():
+        yield
+    seconds = time.perf_counter() - start
+    transactions, gas = (after - b for after, b in zip(_spent(day), before, strict=True))
+    cost = f"{transactions:3} tx {gas / 1e6:6.2f} M gas" if transactions else ""
+    console.print(f"[green]✓[/] {told:72} {cost:20} {seconds:6.2f} s")
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _spent(day: CommunityDay | None) -> tuple[int, int]:
+    """Transactions and gas so far."""
+    spent = day.chain.spent.values() if day else ()
+    return sum(phase[0] for phase in spent), sum(phase[1] for phase in spent)
+
+
+# Afterwards ---------------------------------------------------------------------------------------------
+
+
+def _show(report: DayEconomics, console: Console, as_json: bool, seconds: float, rpc: str, out: Path) -> None:
+    if as_json:
+        told = summary(report)
+        told |= {"rpc": rpc, "seconds": round(seconds, 2), "report": str(out / PAGE)}
+        print(json.dumps(told, indent=2))
+        return
+    console.print()
+    print_tables(console, report)
+    console.print(
+        f"Report: {out / PAGE}   ({seconds:.1f} s in all; keys follow from the seed: never for value)"
+    )
+
+
+def _keep(console: Console, rpc: str, exchange: str) -> None:
+    """Until Ctrl-C or SIGTERM; both are a good end."""
+    console.print(f"The chain stays at {rpc}: Ctrl-C ends it. Audit it with")
+    console.print(f"  trellis audit --rpc {rpc} --address {exchange}")
+    sys.stdout.flush()
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM unwinds like Ctrl-C, so that no chain is left behind."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not the main thread: whoever runs us there answers for signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
