@@ -163,10 +163,13 @@ abstract contract EnergyToken is Relay, IEnergyToken {
         if (accepted < amount) revert NotAccepted(to, from, id, amount);
         _accepted[to][from][id] = accepted - amount;
         (uint24 epoch,) = _sessionOf(product);
+        if (epoch == 0) revert NotTransferable(id);
         _takeOver(to, from, amount * _params[epoch].buyReserve);
     }
 
+    /// @dev Moving nothing leaves no trace: nobody may widen what another's settlement goes over.
     function _move(address from, address to, ProductId product, uint256 amount) private {
+        if (amount == 0) return;
         bool wide = _members[from].isWide();
         uint256 lanes = PackedWindows.lanesOf(wide);
         uint256 key = product.groupKey(lanes);

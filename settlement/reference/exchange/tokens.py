@@ -129,7 +129,8 @@ class Tokens(Accounts):
             raise NotAccepted(to, sender, id, amount)
         self.state.accepted[(to, sender, id)] = agreed - amount
         record = self.session_of(product)
-        assert record is not None
+        if record is None:
+            raise NotTransferable(id)
         reserve, available = amount * record.params.buy_reserve, self.available(now, to)
         if available < reserve:
             raise InsufficientCash(to, available, reserve)
