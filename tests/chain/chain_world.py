@@ -24,6 +24,7 @@ from settlement.reference.accounts import (
     PROSUMER,
     Member,
 )
+from settlement.reference.clearing import Carry
 from settlement.reference.exchange import events as told
 from settlement.reference.posting import Entry, Posting
 from settlement.reference.product_id import CERTIFICATE, ProductId
@@ -51,8 +52,8 @@ def key(number: int) -> Signer:
 SUPPLIER, NETWORK = key(1), key(2)
 PROSUMERS = [key(10 + number) for number in range(4)]
 ORACLES = sorted((key(100 + number) for number in range(3)), key=lambda signer: signer.address)
-STRANGER = key(200)
-SIGNERS = {signer.address: signer for signer in (SUPPLIER, NETWORK, *PROSUMERS, STRANGER)}
+OUTSIDER, STRANGER = key(20), key(200)
+SIGNERS = {signer.address: signer for signer in (SUPPLIER, NETWORK, *PROSUMERS, OUTSIDER, STRANGER)}
 
 MEMBERS = {
     SUPPLIER.address: Member(BALANCING_PARTY, 0, 15, 2**30 - 1, wide=True),
@@ -61,8 +62,9 @@ MEMBERS = {
     PROSUMERS[1].address: Member(PROSUMER, 0, 5, 8_000),
     PROSUMERS[2].address: Member(PROSUMER, 0, 0, 5_000),
     PROSUMERS[3].address: Member(PROSUMER, 0, 13, 100_000, wide=True),
+    OUTSIDER.address: Member(PROSUMER, 1, 15, 20_000),  # of another zone
 }
-TRADERS = [SUPPLIER.address, *(signer.address for signer in PROSUMERS)]
+TRADERS = [SUPPLIER.address, OUTSIDER.address, *(signer.address for signer in PROSUMERS)]
 
 
 def make_params(**changes: Any) -> SessionParams:
@@ -125,8 +127,21 @@ class World:
     def sign(self, order: Schedule) -> SignedSchedule:
         return sign_schedule(SIGNERS[order.trader], self.exchange.separator, order)
 
+    def hash_of(self, order: SignedSchedule) -> bytes:
+        return schedule.order_hash(self.exchange.separator, order.schedule)
+
     def now(self) -> int:
         return self.chain.now()
+
+    @contextmanager
+    def turned_back(self) -> Iterator[World]:
+        """The world, which afterwards is as it was: chain, model and notes."""
+        snapshot, state, sides = self.clock.snapshot(), self.model.state.copy(), dict(self.sides)
+        try:
+            yield self
+        finally:
+            self.clock.revert(snapshot)
+            self.model.state, self.sides = state, sides
 
     # Set-up ---------------------------------------------------------------------------------------------
 
@@ -176,17 +191,23 @@ class World:
         at, carry = operator.Progress(), None
         for first in range(0, len(prepared.sealed.orders), chunk):
             part = range(first, min(first + chunk, len(prepared.sealed.orders)))
-            at, step = operator.clear_next(self.exchange, self.operator, prepared, at, part)
-            self.note(step)
-            records = schedule.encode_all(prepared.sealed.orders[part.start : part.stop])
-            carry = self.model.clear(
-                self.now(), session.id, prepared.header, prepared.posting, carry, records
-            )
-            assert carry == at.carry
+            at, carry = self.clear_chunk(prepared, at, part)
         self.note(operator.close(self.exchange, self.operator, prepared, at))
         args = (session.id, prepared.header, prepared.posting, carry, prepared.flows)
         self.model.close_zone(self.now(), *args)
         return prepared
+
+    def clear_chunk(
+        self, prepared: Prepared, at: operator.Progress, part: range
+    ) -> tuple[operator.Progress, Carry]:
+        before = at.carry
+        at, step = operator.clear_next(self.exchange, self.operator, prepared, at, part)
+        self.note(step)
+        records = schedule.encode_all(prepared.sealed.orders[part.start : part.stop])
+        posted = (prepared.session.id, prepared.header, prepared.posting)
+        carry = self.model.clear(self.now(), *posted, before, records)
+        assert carry == at.carry
+        return at, carry
 
     # A day's end ----------------------------------------------------------------------------------------
 
@@ -313,7 +334,7 @@ def slot_of(address: bytes, product: ProductId) -> tuple[bytes, int]:
 
 def shown(event: Any, epoch: int) -> tuple[Any, ...] | None:
     """What both kinds of event tell, the chain's and the model's, by name; None for those only one has."""
-    name = type(event).__name__
+    name = type(event).__name__.replace("Transferred", "Transfer")
     names = _SHOWN.get(name)
     return None if names is None else (name, epoch, *(_value(event, one) for one in names))
 
@@ -331,9 +352,14 @@ _SHOWN = {
     "RunSettled": ("zone", "day", "imbalance_wh", "cash_nano", "released_nano"),
     "AccountCertified": ("zone", "day", "account", "certified_wh"),
     "RunCertified": ("zone", "day"),
+    "MemberChanged": ("account", "member"),
+    "WithdrawalRequested": ("account", "amount_nano"),
+    "Withdrawn": ("account", "amount_nano"),
+    "Accepted": ("to", "sender", "id", "amount_wh"),
+    "Transfer": ("sender", "receiver", "id", "amount_wh"),
 }
 
-_MODEL_NAMES = {"hash": "header_hash", "released_nano": "returned_nano"}
+_MODEL_NAMES = {"hash": "header_hash", "released_nano": "returned_nano", "receiver": "to"}
 
 
 def _value(event: Any, name: str) -> Any:
@@ -379,10 +405,10 @@ def running_world() -> Iterator[World]:
         yield world
 
 
-def remember(world: World, session: Session, orders: Sequence[SignedSchedule]) -> None:
+def remember(world: World, orders: Sequence[SignedSchedule]) -> None:
     """Keeps which side each order is on, to know what its fills keep reserved."""
     for order in orders:
-        world.sides[schedule.order_hash(world.exchange.separator, order.schedule)] = order.schedule.side
+        world.sides[world.hash_of(order)] = order.schedule.side
 
 
 def settle_entries(metered: dict[bytes, Sequence[int]]) -> list[Entry]:

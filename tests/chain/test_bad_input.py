@@ -41,10 +41,8 @@ BUYER, SELLER = PROSUMERS[2], PROSUMERS[0]
 @pytest.fixture
 def turned_back(world: World) -> Iterator[World]:
     """The world, as it was again after the test."""
-    snapshot, state, sides = world.clock.snapshot(), world.model.state.copy(), dict(world.sides)
-    yield world
-    world.clock.revert(snapshot)
-    world.model.state, world.sides = state, sides
+    with world.turned_back():
+        yield world
 
 
 def storage(world: World) -> str:
@@ -79,7 +77,7 @@ def honest(world: World, extra: Sequence[SignedSchedule] = ()) -> Prepared:
     """A committed book of one buyer and one seller, and `extra`."""
     session = world.open_session()
     orders = [world.sign(buy(session)), world.sign(sell(session)), *extra]
-    remember(world, session, orders)
+    remember(world, orders)
     return world.commit(session, orders)[1]
 
 
@@ -454,7 +452,7 @@ def test_an_uncovered_schedule_fills_zero_with_an_event(turned_back: World) -> N
     )
     assert schedule.cover(vast, session.params.buy_reserve, 0) > RICH
     orders = [world.sign(vast), world.sign(buy(session)), world.sign(sell(session))]
-    remember(world, session, orders)
+    remember(world, orders)
     prepared = world.clear(session, orders)
     hash_ = order_hash(world, vast)
     told = [event for event in events_of(world.exchange) if isinstance(event, ScheduleIneligible)]
@@ -474,7 +472,7 @@ def entries_of(world: World) -> list[object]:
 def proved_day(world: World) -> None:
     session = world.open_session()
     orders = [world.sign(buy(session)), world.sign(sell(session))]
-    remember(world, session, orders)
+    remember(world, orders)
     world.clear(session, orders)
 
 

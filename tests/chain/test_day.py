@@ -48,7 +48,7 @@ def small_book(world: World, session: Session) -> list[SignedSchedule]:
         for nonce, (trader, side, quality, first, quantities, limits) in enumerate(told)
     ]
     signed = [world.sign(order) for order in orders]
-    remember(world, session, signed)
+    remember(world, signed)
     return signed
 
 
