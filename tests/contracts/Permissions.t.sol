@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
+import {IAccounts} from "../../contracts/interfaces/IAccounts.sol";
+import {IAuction} from "../../contracts/interfaces/IAuction.sol";
+import {IClearing, Carry, Posted} from "../../contracts/interfaces/IClearing.sol";
+import {IEmergency} from "../../contracts/interfaces/IEmergency.sol";
+import {IMetering, Posting} from "../../contracts/interfaces/IMetering.sol";
+import {ISettlement, RunCarry} from "../../contracts/interfaces/ISettlement.sol";
+import {IMintable} from "./support/World.sol";
+import {MeteredDay} from "./support/MeteredDay.sol";
+
+contract PermissionsTest is MeteredDay {
+    address[4] private senders;
+
+    function setUp() external {
+        setUpWorld(2);
+        senders = [operator, registrar, meterOperator, guardian];
+    }
+
+    /// Running the market is the operator's alone.
+    function test_the_market_is_the_operators() external {
+        Posted memory posted = postedFor(book(buy(BUYER, 1, 0)));
+        bytes[] memory calls = new bytes[](7);
+        calls[0] = abi.encodeCall(IAuction.setGrid, (grid));
+        calls[1] = abi.encodeCall(IAuction.openDay, (DAY + 2, 2, 1, grid));
+        calls[2] = abi.encodeCall(IAuction.openSession, (paramsOf(0)));
+        calls[3] = abi.encodeCall(IAuction.commitBook, (1, 0, 0, 0));
+        calls[4] = abi.encodeCall(IClearing.postHeader, (1, posted.qualityPotentials, grid));
+        calls[5] = abi.encodeCall(IClearing.clear, (1, 0, posted, noCarry(), ""));
+        calls[6] = abi.encodeCall(IClearing.closeZone, (1, 0, posted, noCarry(), noFlows(), grid));
+        only(operator, marketFunctions(), calls);
+    }
+
+    /// Membership, meter keys and oracle nodes are the registrar's alone.
+    function test_membership_is_the_registrars() external {
+        bytes[] memory calls = new bytes[](6);
+        calls[0] = abi.encodeCall(IAccounts.registerMember, (stranger, 0, 1, 0, 1, false));
+        calls[1] = abi.encodeCall(IAccounts.changeMember, (buyer, 0, 1, false));
+        calls[2] = abi.encodeCall(IMetering.registerMeter, (bytes32(0), buyer, bytes32(0), bytes32(0)));
+        calls[3] = abi.encodeCall(IMetering.revokeMeter, (bytes32(0)));
+        calls[4] = abi.encodeCall(IMetering.setOracle, (stranger, true));
+        calls[5] = abi.encodeCall(IMetering.setQuorum, (1));
+        only(registrar, membershipFunctions(), calls);
+    }
+
+    /// Postings and runs are the settler's alone.
+    function test_settlement_is_the_settlers() external {
+        Posting memory p = postingOf("", 0, 0);
+        RunCarry memory carry = noRunCarry();
+        bytes[] memory calls = new bytes[](4);
+        calls[0] = abi.encodeCall(IMetering.postMetering, (p, new bytes[](0)));
+        calls[1] = abi.encodeCall(ISettlement.settle, (p, "", carry));
+        calls[2] = abi.encodeCall(ISettlement.closeRun, (p, carry));
+        calls[3] = abi.encodeCall(ISettlement.certify, (p, "", carry));
+        only(meterOperator, meteringFunctions(), calls);
+    }
+
+    /// The pause is the guardian's alone.
+    function test_the_pause_is_the_guardians() external {
+        bytes[] memory calls = new bytes[](2);
+        calls[0] = abi.encodeCall(IEmergency.pause, ());
+        calls[1] = abi.encodeCall(IEmergency.unpause, ());
+        only(guardian, guardedFunctions(), calls);
+    }
+
+    /// Money is issued by who administers it, and the Exchange's authority is moved by itself alone.
+    function test_money_and_authority_are_the_administrators() external {
+        vm.startPrank(stranger);
+        bytes memory refusal =
+            abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, stranger);
+        refuse(refusal);
+        token.mint(stranger, 1);
+        refuse(refusal);
+        exchange.setAuthority(stranger);
+        vm.stopPrank();
+        refuse(abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, operator));
+        vm.prank(operator);
+        IMintable(address(token)).mint(operator, 1);
+    }
+
+    /// What nobody was given yet is the administrators' alone: a fresh deployment is closed.
+    function test_a_fresh_exchange_is_closed() external {
+        bytes memory terms = abi.encode(manager, token, LENGTH, MAX_PAUSE);
+        address clearing = vm.deployCode("Exchange.sol:ClearingModule", terms);
+        address settlement = vm.deployCode("Exchange.sol:SettlementModule", terms);
+        bytes memory arguments = abi.encodePacked(terms, abi.encode(clearing, settlement));
+        IEmergency fresh = IEmergency(vm.deployCode("Exchange.sol:Exchange", arguments));
+        vm.prank(guardian);
+        refuse(abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, guardian));
+        fresh.pause();
+    }
+
+    /// An Exchange refuses modules that were built with other terms.
+    function test_modules_have_the_same_terms() external {
+        bytes memory terms = abi.encode(manager, token, LENGTH, MAX_PAUSE);
+        address clearing = vm.deployCode("Exchange.sol:ClearingModule", terms);
+        address foreign =
+            vm.deployCode("Exchange.sol:SettlementModule", abi.encode(manager, token, LENGTH, MAX_PAUSE + 1));
+        bytes memory arguments = abi.encodePacked(terms, abi.encode(clearing, foreign));
+        (bool made,) = address(this).call(abi.encodeCall(this.deployExchange, (arguments)));
+        isTrue(!made, "refused");
+        arguments = abi.encodePacked(terms, abi.encode(clearing, exchange.settlementModule()));
+        this.deployExchange(arguments);
+    }
+
+    function deployExchange(bytes calldata arguments) external {
+        vm.deployCode("Exchange.sol:Exchange", arguments);
+    }
+
+    /// @dev Each call is refused to strangers, to members and to holders of other roles; its holder gets past the gate.
+    function only(address holder, bytes4[] memory functions, bytes[] memory calls) private {
+        eq(functions.length, calls.length, "a call for each function");
+        for (uint256 i; i < calls.length; ++i) {
+            eq(bytes32(bytes4(calls[i])), bytes32(functions[i]), "in order");
+            requireRefused(stranger, calls[i]);
+            requireRefused(buyer, calls[i]);
+            requireRefused(address(this), calls[i]);
+            for (uint256 k; k < senders.length; ++k) {
+                if (senders[k] != holder) requireRefused(senders[k], calls[i]);
+            }
+            vm.prank(holder);
+            (bool done, bytes memory answer) = address(exchange).call(calls[i]);
+            isTrue(
+                done || bytes4(answer) != IAccessManaged.AccessManagedUnauthorized.selector,
+                "the holder passes"
+            );
+        }
+    }
+
+    function requireRefused(address sender, bytes memory call_) private {
+        vm.prank(sender);
+        (bool done, bytes memory answer) = address(exchange).call(call_);
+        isTrue(!done, "refused");
+        bytes memory refusal =
+            abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, sender);
+        eq(answer, refusal, "for the sender");
+    }
+}

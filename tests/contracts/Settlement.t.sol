@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IAuction, SessionParams, Stage} from "../../contracts/interfaces/IAuction.sol";
+import {Posting} from "../../contracts/interfaces/IMetering.sol";
+import {ISettlement, RunCarry, RunStage} from "../../contracts/interfaces/ISettlement.sol";
+import {MeteredDay} from "./support/MeteredDay.sol";
+
+contract SettlementTest is MeteredDay {
+    int256 private sellerBefore;
+    int256 private balancerBefore;
+
+    /// @dev The seller sold the buyer 1000 Wh in one window.
+    function setUp() external {
+        setUpWorld(1);
+        trade(0, book(buy(BUYER, 1000, 200_000), sell(SELLER, 1000, 100_000)));
+        (sellerBefore, balancerBefore) = (freeOf(seller), freeOf(balancer));
+    }
+
+    /// @dev Everyone metered at zero but the two who traded.
+    function metered(int256 bySeller, int256 byBuyer) private view returns (int256[] memory wh) {
+        wh = new int256[](prosumers.length);
+        for (uint256 i; i < wh.length; ++i) {
+            if (prosumers[i] == seller) wh[i] = bySeller;
+            if (prosumers[i] == buyer) wh[i] = byBuyer;
+        }
+    }
+
+    /// @dev What the seller's imbalance earned, its reserve aside.
+    function sellerEarned() private view returns (int256) {
+        return freeOf(seller) - sellerBefore - 1000 * int256(uint256(SELL_RESERVE));
+    }
+
+    // --- signs
+
+    /// Sold 1000 Wh, delivered 900, at 80 micro/kWh: 8 micro are owed.
+    function test_a_shortfall_at_a_positive_price_costs() external {
+        settleAll(metered(900, -1000), 80, 80);
+        eq(sellerEarned(), -8000, "nano");
+    }
+
+    /// The same at -50 micro/kWh earns 5 micro.
+    function test_a_shortfall_at_a_negative_price_earns() external {
+        settleAll(metered(900, -1000), -50, -50);
+        eq(sellerEarned(), 5000, "nano");
+    }
+
+    /// Delivered 100 Wh more, at 80 micro/kWh: 8 micro are earned; at -50 they cost 5.
+    function test_a_surplus_is_the_mirror() external {
+        uint256 before = vm.snapshotState();
+        settleAll(metered(1100, -1000), 80, 80);
+        eq(sellerEarned(), 8000, "at a positive price");
+        vm.revertToState(before);
+        settleAll(metered(1100, -1000), -50, -50);
+        eq(sellerEarned(), -5000, "at a negative price");
+    }
+
+    /// A surplus earns the surplus price, a shortfall costs the deficit price.
+    function test_dual_prices() external {
+        uint256 before = vm.snapshotState();
+        settleAll(metered(1100, -1000), 80_000, 240_000);
+        eq(sellerEarned(), 100 * 80_000, "surplus");
+        vm.revertToState(before);
+        settleAll(metered(900, -1000), 80_000, 240_000);
+        eq(sellerEarned(), -100 * 240_000, "deficit");
+    }
+
+    /// Who meters what was contracted gets its reserve back and no more.
+    function test_balanced_accounts_get_their_reserves_back() external {
+        settleAll(metered(1000, -1000), 80_000, 240_000);
+        eq(freeOf(seller), int256(RICH) + 1000 * 150_000, "the seller sold at the price");
+        eq(freeOf(buyer), int256(RICH) - 1000 * 150_000, "the buyer bought at the price");
+        eq(freeOf(balancer), balancerBefore, "nothing is left to balance");
+    }
+
+    /// Whatever is metered at whatever prices, all cash there was is all cash there is.
+    function test_cash_is_conserved(int32 a, int32 b, int32 low, int32 high) external {
+        int256 bySeller = within(int256(a), -1_000_000, 1_000_000);
+        int256 byBuyer = within(int256(b), -1_000_000, 1_000_000);
+        int32 surplus = int32(within(int256(low), -500_000, 900_000));
+        int32 deficit = int32(within(int256(high), surplus, 900_000));
+        settleAll(metered(bySeller, byBuyer), surplus, deficit);
+        int256 sum = freeOf(balancer);
+        for (uint256 i; i < prosumers.length; ++i) {
+            sum += freeOf(prosumers[i]);
+        }
+        eq(sum, int256(token.balanceOf(address(exchange))), "all cash");
+        eq(
+            freeOf(balancer) - balancerBefore,
+            -cashOfRun(bySeller, byBuyer, surplus, deficit),
+            "the other side"
+        );
+    }
+
+    function cashOfRun(int256 bySeller, int256 byBuyer, int256 surplus, int256 deficit)
+        private
+        pure
+        returns (int256)
+    {
+        (int256 one, int256 two) = (bySeller - 1000, byBuyer + 1000);
+        return one * (one > 0 ? surplus : deficit) + two * (two > 0 ? surplus : deficit);
+    }
+
+    // --- parts
+
+    /// Parts of any size settle the same as one, in any division.
+    function test_parts_settle_as_one(uint256 cut) external {
+        cut = within(cut, 1, prosumers.length - 1);
+        int256[] memory wh = metered(900, -1200);
+        bytes[] memory parts = new bytes[](2);
+        for (uint256 i; i < wh.length; ++i) {
+            uint256 part = i < cut ? 0 : 1;
+            parts[part] = bytes.concat(parts[part], entry(prosumers[i], wh[i]));
+        }
+        Posting memory p = postingOf(parts[0], 80_000, 240_000);
+        p.parts = new bytes32[](2);
+        (p.parts[0], p.parts[1]) = (keccak256(parts[0]), keccak256(parts[1]));
+        vm.warp(AFTERWARDS);
+        postDay(p);
+        RunCarry memory carry = initialRun();
+        for (uint256 i; i < cut; ++i) {
+            countAccount(carry, prosumers[i], wh[i], 80_000, 240_000);
+        }
+        carry.parts = 1;
+        RunCarry memory first = abi.decode(abi.encode(carry), (RunCarry));
+        for (uint256 i = cut; i < wh.length; ++i) {
+            countAccount(carry, prosumers[i], wh[i], 80_000, 240_000);
+        }
+        carry.parts = 2;
+        settle(p, parts[0], noRunCarry());
+        settle(p, parts[1], first);
+        closeRun(p, carry);
+        eq(sellerEarned(), -100 * 240_000, "seller");
+        eq(freeOf(balancer) - balancerBefore, 100 * 240_000 + 200 * 240_000, "balancing party");
+    }
+
+    /// A part is settled once, in its place, as it was signed.
+    function test_the_wrong_part_is_refused() external {
+        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
+        vm.startPrank(meterOperator);
+        refuse(abi.encodeWithSelector(ISettlement.WrongPart.selector, 0));
+        exchange.settle(p, bytes.concat(entries, hex"00"), noRunCarry());
+        RunCarry memory carry = carryOf(metered(1000, -1000));
+        exchange.settle(p, entries, noRunCarry());
+        refuse(abi.encodeWithSelector(ISettlement.WrongPart.selector, 1));
+        exchange.settle(p, entries, carry);
+        vm.stopPrank();
+    }
+
+    /// Only the posting that was signed last is settled.
+    function test_the_wrong_posting_is_refused() external {
+        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
+        p.surplusMicroPerKWh[0] += 1;
+        vm.startPrank(meterOperator);
+        refuse(abi.encodeWithSelector(ISettlement.WrongPosting.selector, 0, DAY));
+        exchange.settle(p, entries, noRunCarry());
+        p.firstWindow = DAY + 48;
+        refuse(abi.encodeWithSelector(ISettlement.WrongPosting.selector, 0, DAY + 48));
+        exchange.settle(p, entries, noRunCarry());
+    }
+
+    /// The carry is what the part before left: not one word may differ, nor may a first part bring any.
+    function test_the_wrong_carry_is_refused(uint256 seed) external {
+        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
+        RunCarry memory carry = carryOf(metered(1000, -1000));
+        bytes memory refusal = abi.encodeWithSelector(ISettlement.WrongRunCarry.selector, 0, DAY);
+        vm.startPrank(meterOperator);
+        refuse(refusal);
+        exchange.settle(p, entries, carry);
+        exchange.settle(p, entries, noRunCarry());
+        refuse(refusal);
+        exchange.closeRun(p, noRunCarry());
+        uint256 which = seed % 5;
+        if (which == 0) carry.tallies[seed / 5 % carry.tallies.length] ^= 1 << (seed >> 248);
+        if (which == 1) carry.windows[0] ^= 1 << (seed >> 248);
+        if (which == 2) ++carry.cashNano;
+        if (which == 3) carry.lastAccount = address(uint160(carry.lastAccount) + 1);
+        if (which == 4) ++carry.parts;
+        refuse(refusal);
+        exchange.closeRun(p, carry);
+    }
+
+    /// Words cannot wander between the carry's arrays, though they would hash the same.
+    function test_carried_arrays_have_their_lengths() external {
+        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
+        RunCarry memory carry = carryOf(metered(1000, -1000));
+        settle(p, entries, noRunCarry());
+        (uint256[] memory tallies, uint256[] memory windows) = (carry.tallies, carry.windows);
+        carry.windows = new uint256[](tallies.length + windows.length);
+        for (uint256 i; i < carry.windows.length; ++i) {
+            carry.windows[i] = i < tallies.length ? tallies[i] : windows[i - tallies.length];
+        }
+        carry.tallies = new uint256[](0);
+        bytes memory refusal = abi.encodeWithSelector(ISettlement.WrongRunCarry.selector, 0, DAY);
+        vm.startPrank(meterOperator);
+        refuse(refusal);
+        exchange.closeRun(p, carry);
+        (carry.tallies, carry.windows) = (carry.windows, carry.tallies);
+        refuse(refusal);
+        exchange.closeRun(p, carry);
+        (carry.tallies, carry.windows) = (tallies, windows);
+        exchange.closeRun(p, carry);
+    }
+
+    /// Entries are of metered members of the zone, ascending, and whole.
+    function test_bad_entries_are_refused() external {
+        refuseEntry(entry(balancer, 0), balancer);
+        refuseEntry(entry(stranger, 0), stranger);
+        refuseEntry(bytes.concat(entry(prosumers[1], 0), entry(prosumers[0], 0)), prosumers[0]);
+        refuseEntry(bytes.concat(entry(prosumers[0], 0), entry(prosumers[0], 0)), prosumers[0]);
+        refuseEntry(bytes.concat(entry(prosumers[0], 0), hex"00"), address(0));
+    }
+
+    /// Quantities are below 2^30 Wh in size, flags 0 to 2, and unused flag bits zero.
+    function test_entries_in_range_only() external {
+        address account = prosumers[0];
+        refuseEntry(entry(account, 1 << 30), account);
+        refuseEntry(entry(account, -(1 << 30)), account);
+        refuseEntry(bytes.concat(bytes20(account), hex"c0", bytes4(0)), account);
+        refuseEntry(bytes.concat(bytes20(account), hex"01", bytes4(0)), account);
+        Posting memory p = postingOf(entry(account, (1 << 30) - 1), 80_000, 240_000);
+        vm.warp(AFTERWARDS);
+        postDay(p);
+        settle(p, entry(account, (1 << 30) - 1), noRunCarry());
+    }
+
+    function refuseEntry(bytes memory entries, address account) private {
+        uint256 before = vm.snapshotState();
+        Posting memory p = postingOf(entries, 80_000, 240_000);
+        vm.warp(AFTERWARDS);
+        postDay(p);
+        vm.prank(meterOperator);
+        refuse(abi.encodeWithSelector(ISettlement.BadEntry.selector, account));
+        exchange.settle(p, entries, noRunCarry());
+        vm.revertToState(before);
+    }
+
+    // --- the end of a run
+
+    /// A run closes when every part is settled, once.
+    function test_a_run_closes_once() external {
+        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
+        RunCarry memory carry = carryOf(metered(1000, -1000));
+        vm.startPrank(meterOperator);
+        refuse(abi.encodeWithSelector(ISettlement.IncompleteRun.selector, 0, 1));
+        exchange.closeRun(p, noRunCarry());
+        exchange.settle(p, entries, noRunCarry());
+        exchange.closeRun(p, carry);
+        carry = certifyStart(carry);
+        bytes memory refusal =
+            abi.encodeWithSelector(ISettlement.WrongRunStage.selector, 0, DAY, RunStage.Settled);
+        refuse(refusal);
+        exchange.closeRun(p, carry);
+        refuse(refusal);
+        exchange.settle(p, entries, carry);
+    }
+
+    /// A posting that leaves accounts out closes no run, though their trades balance among themselves.
+    function test_no_account_is_left_out() external {
+        int256[] memory wh = new int256[](prosumers.length);
+        bytes memory entries;
+        RunCarry memory carry = initialRun();
+        for (uint256 i; i < wh.length; ++i) {
+            if (prosumers[i] == seller || prosumers[i] == buyer) continue;
+            entries = bytes.concat(entries, entry(prosumers[i], 0));
+            countAccount(carry, prosumers[i], 0, 80_000, 240_000);
+        }
+        carry.parts = 1;
+        Posting memory p = postingOf(entries, 80_000, 240_000);
+        vm.warp(AFTERWARDS);
+        postDay(p);
+        settle(p, entries, noRunCarry());
+        vm.prank(meterOperator);
+        refuse(abi.encodeWithSelector(ISettlement.IncompleteRun.selector, wh.length - 2, wh.length));
+        exchange.closeRun(p, carry);
+    }
+
+    /// A day settles only when its sessions are proved or void.
+    function test_a_day_waits_for_its_sessions() external {
+        uint24 epoch = openLate();
+        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
+        vm.prank(meterOperator);
+        refuse(abi.encodeWithSelector(IAuction.WrongStage.selector, epoch, Stage.Open));
+        exchange.settle(p, entries, noRunCarry());
+    }
+
+    /// @dev A second round whose gate is after the posting.
+    function openLate() private returns (uint24) {
+        SessionParams memory params = paramsOf(1);
+        (params.gate, params.commitBy, params.proveBy) = (AFTERWARDS + 1, AFTERWARDS + 2, AFTERWARDS + 3);
+        return openSession(params);
+    }
+
+    /// The balancing party's own trades are settled with the run: its reserves return and its tokens end.
+    function test_the_balancing_partys_trades_settle_too() external {
+        trade(1, book(buy(SECOND_BUYER, 500, 200_000), sell(BALANCER, 500, 100_000)));
+        provedRounds = 2;
+        int256 before = freeOf(balancer);
+        settleAll(metered(1000, -1000), 80_000, 240_000);
+        // The second buyer took nothing: its surplus of 500 Wh is what the balancing party did not deliver.
+        eq(
+            freeOf(balancer) - before,
+            500 * (int256(uint256(SELL_RESERVE)) - 80_000),
+            "reserve less the surplus paid"
+        );
+        eq(exchange.balanceOf(balancer, obligationOf(1, 0)), 0, "nothing is owed any more");
+    }
+
+    // --- certificates
+
+    /// Claims of band 0 leave no certificate, and a day is certified once.
+    function test_a_day_is_certified_once() external {
+        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
+        RunCarry memory carry = carryOf(metered(1000, -1000));
+        settle(p, entries, noRunCarry());
+        vm.prank(meterOperator);
+        refuse(abi.encodeWithSelector(ISettlement.WrongRunStage.selector, 0, DAY, RunStage.Settling));
+        exchange.certify(p, entries, carry);
+        closeRun(p, carry);
+        carry = certifyStart(carry);
+        certify(p, entries, carry);
+        (RunStage stage,,) = exchange.runOf(0, DAY);
+        isTrue(stage == RunStage.Certified, "certified");
+        eq(exchange.balanceOf(buyer, idOf(0, 0, 3, 0, 0)), 0, "residual mix");
+        carry.parts = 1;
+        vm.prank(meterOperator);
+        refuse(abi.encodeWithSelector(ISettlement.WrongRunStage.selector, 0, DAY, RunStage.Certified));
+        exchange.certify(p, entries, carry);
+    }
+
+    // --- helpers
+
+    function postWhole(int256[] memory wh) private returns (Posting memory p, bytes memory entries) {
+        for (uint256 i; i < wh.length; ++i) {
+            entries = bytes.concat(entries, entry(prosumers[i], wh[i]));
+        }
+        p = postingOf(entries, 80_000, 240_000);
+        vm.warp(AFTERWARDS);
+        postDay(p);
+    }
+
+    function carryOf(int256[] memory wh) private view returns (RunCarry memory carry) {
+        carry = initialRun();
+        for (uint256 i; i < wh.length; ++i) {
+            countAccount(carry, prosumers[i], wh[i], 80_000, 240_000);
+        }
+        carry.parts = 1;
+    }
+}

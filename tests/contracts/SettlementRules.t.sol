@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Grid} from "../../contracts/interfaces/IAuction.sol";
+import {Posting} from "../../contracts/interfaces/IMetering.sol";
+import {ILibraries} from "./harness/ILibraries.sol";
+import {Checks} from "./support/Vm.sol";
+
+/// @title Imbalance, Certificates, Postings and grids, apart from the Exchange
+contract SettlementRulesTest is Checks {
+    ILibraries private libraries;
+
+    function setUp() external {
+        libraries = ILibraries(vm.deployCode("harness/Libraries.sol:Libraries", ""));
+    }
+
+    // --- imbalances
+
+    /// An account's imbalance is metered less obligations plus claims, priced by its sign.
+    function test_imbalance_is_metered_less_contracted(
+        int32 metered,
+        uint32 obligation,
+        uint32 claim,
+        int32 surplus,
+        int32 deficit
+    ) external view {
+        uint32[] memory obligations = new uint32[](1);
+        obligations[0] = obligation;
+        (int256 wh, int256 cash,, int256 meteredSum, int256 imbalanceSum) =
+            libraries.imbalance(metered, obligations, claim, surplus, deficit);
+        int256 expected = int256(metered) - int256(uint256(obligation)) + int256(uint256(claim));
+        eq(wh, expected, "imbalance");
+        eq(cash, expected * (expected > 0 ? int256(surplus) : int256(deficit)), "cash");
+        eq(meteredSum, metered, "sum of metered");
+        eq(imbalanceSum, expected, "sum of imbalances");
+    }
+
+    /// What is injected is allotted in order, to each obligation at most its quantity, and never more than there is.
+    function test_delivery_is_allotted_in_order(int32 metered, uint32 first, uint32 second, uint32 third)
+        external
+        view
+    {
+        uint32[] memory obligations = new uint32[](3);
+        (obligations[0], obligations[1], obligations[2]) = (first % 1e9, second % 1e9, third % 1e9);
+        (,, uint256[] memory tallies,,) = libraries.imbalance(metered, obligations, 7, 0, 0);
+        uint256 left = metered > 0 ? uint256(int256(metered)) : 0;
+        for (uint256 i; i < 3; ++i) {
+            uint256 delivered = obligations[i] < left ? obligations[i] : left;
+            left -= delivered;
+            eq(tallies[i], uint256(obligations[i]) << 64 | delivered << 128, "obligation and delivered");
+        }
+        eq(tallies[3], 7, "claim");
+    }
+
+    /// Quantities are below 2^30 in size; flags are 0 to 2, and what is unused of them zero.
+    function test_entries_are_in_range(uint256 windows, uint256 seed, int32 wh) external view {
+        windows = within(windows, 1, 128);
+        uint256 which = seed % windows;
+        uint256 flag = seed >> 128 & 3;
+        bytes memory flags = new bytes((windows + 3) / 4);
+        flags[which / 4] = bytes1(uint8(flag << (6 - 2 * (which % 4))));
+        bytes memory quantities = new bytes(4 * windows);
+        for (uint256 i; i < 4; ++i) {
+            quantities[4 * which + i] = bytes4(uint32(wh))[i];
+        }
+        (bool flagsFit, bool whFit) = libraries.entryFits(bytes.concat(flags, quantities), windows);
+        isTrue(flagsFit == (flag != 3), "flags");
+        isTrue(whFit == (wh > -(1 << 30) && wh < 1 << 30), "quantities");
+        if (windows % 4 == 0) return;
+        flags[flags.length - 1] |= bytes1(uint8(1) << uint8(seed >> 64) % uint8(8 - 2 * (windows % 4)));
+        (flagsFit,) = libraries.entryFits(bytes.concat(flags, quantities), windows);
+        isTrue(!flagsFit, "unused bits");
+    }
+
+    // --- certificates
+
+    /// Cumulative rounding: shares sum to the certified amount exactly, and none exceeds its claim.
+    function test_shares_sum_exactly(uint32[] calldata seeds, uint256 amount) external view {
+        uint256[] memory claims = new uint256[](seeds.length < 30 ? seeds.length : 30);
+        uint256 total;
+        for (uint256 i; i < claims.length; ++i) {
+            total += claims[i] = seeds[i] % 4 == 0 ? 0 : seeds[i];
+        }
+        amount = within(amount, 0, total);
+        uint256[] memory parts = libraries.shares(claims, amount);
+        uint256 sum;
+        for (uint256 i; i < parts.length; ++i) {
+            isTrue(parts[i] <= claims[i], "at most the claim");
+            sum += parts[i];
+        }
+        eq(sum, amount, "exactly");
+    }
+
+    /// The best quality is served first, and each from its own band or a greener one only.
+    function test_greener_delivery_serves_browner_claims() external view {
+        bytes16 codes = hex"00030b0d"; // none, 3 as produced, 3 firm, 5 firm
+        uint256[] memory order = libraries.byMerit(codes, 4);
+        eq(abi.encode(order), abi.encode(listOf(3, 2, 1, 0)), "5 firm, 3 firm, 3, none");
+
+        // Claims 100 of each; delivered: 5 firm 250, 3 firm 0, 3 as produced 10, none 500.
+        uint256[] memory tallies = listOf(100 | 500 << 128, 100 | 10 << 128, 100, 100 | 250 << 128);
+        uint256[] memory amounts = libraries.certified(tallies, 1, codes, 4);
+        eq(abi.encode(amounts), abi.encode(listOf(0, 60, 100, 100)), "what is left serves the next");
+    }
+
+    /// No more is certified of greener bands than was delivered of them, and no claim more than once.
+    function test_no_more_is_certified_than_delivered(uint32[4] calldata claims, uint32[4] calldata delivered)
+        external
+        view
+    {
+        bytes16 codes = hex"00030b0d";
+        uint256[] memory tallies = new uint256[](4);
+        for (uint256 q; q < 4; ++q) {
+            tallies[q] = uint256(claims[q]) | uint256(delivered[q]) << 128;
+        }
+        uint256[] memory amounts = libraries.certified(tallies, 1, codes, 4);
+        for (uint256 q; q < 4; ++q) {
+            isTrue(amounts[q] <= claims[q], "at most the claims");
+        }
+        eq(amounts[0], 0, "nothing of band 0");
+        isTrue(amounts[3] <= delivered[3], "band 5");
+        uint256 pool = uint256(delivered[1]) + delivered[2] + delivered[3];
+        isTrue(amounts[1] + amounts[2] + amounts[3] <= pool, "band 3 and above");
+    }
+
+    function listOf(uint256 a, uint256 b, uint256 c, uint256 d) private pure returns (uint256[] memory list) {
+        list = new uint256[](4);
+        (list[0], list[1], list[2], list[3]) = (a, b, c, d);
+    }
+
+    // --- hashes
+
+    /// A posting's struct hash is the one of the shared vector.
+    function test_postings_hash_as_in_the_vectors() external view {
+        string memory json = vm.readFile("tests/vectors/postings.json");
+        Posting memory p;
+        p.zone = uint32(vm.parseJsonUint(json, ".posting.zone"));
+        p.firstWindow = uint32(vm.parseJsonUint(json, ".posting.first_window"));
+        p.windows = uint16(vm.parseJsonUint(json, ".posting.windows"));
+        p.sequence = uint32(vm.parseJsonUint(json, ".posting.sequence"));
+        p.accounts = uint32(vm.parseJsonUint(json, ".posting.accounts"));
+        p.commitments = vm.parseJsonBytes32(json, ".posting.commitments");
+        p.surplusMicroPerKWh = pricesOf(json, ".posting.surplus", p.windows);
+        p.deficitMicroPerKWh = pricesOf(json, ".posting.deficit", p.windows);
+        p.parts = vm.parseJsonBytes32Array(json, ".posting.parts");
+        eq(libraries.postingHash(p), vm.parseJsonBytes32(json, ".struct_hash"), "struct hash");
+    }
+
+    function pricesOf(string memory json, string memory at, uint256 count)
+        private
+        pure
+        returns (int32[] memory list)
+    {
+        list = new int32[](count);
+        for (uint256 i; i < count; ++i) {
+            list[i] = int32(vm.parseJsonInt(json, string.concat(at, "[", vm.toString(i), "]")));
+        }
+    }
+
+    /// A grid's hash is the one of the shared vectors.
+    function test_grids_hash_as_in_the_vectors() external view {
+        string memory json = vm.readFile("tests/vectors/sessions.json");
+        for (uint256 i; i < 2; ++i) {
+            string memory at = string.concat(".grids[", vm.toString(i), "]");
+            uint256[][5] memory lists;
+            lists[0] = vm.parseJsonUintArray(json, string.concat(at, ".qualities"));
+            lists[1] = vm.parseJsonUintArray(json, string.concat(at, ".substitutions"));
+            lists[2] = vm.parseJsonUintArray(json, string.concat(at, ".parents"));
+            lists[3] = vm.parseJsonUintArray(json, string.concat(at, ".charges"));
+            lists[4] = vm.parseJsonUintArray(json, string.concat(at, ".capacities"));
+            // Arrays of small integers encode as arrays of words do.
+            bytes memory encoded = abi.encode(lists[0], lists[1], lists[2], lists[3], lists[4]);
+            Grid memory grid = abi.decode(bytes.concat(bytes32(uint256(32)), encoded), (Grid));
+            eq(libraries.gridHash(grid), vm.parseJsonBytes32(json, string.concat(at, ".hash")), "grid hash");
+        }
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Grid} from "../../../contracts/interfaces/IAuction.sol";
+import {Posting} from "../../../contracts/interfaces/IMetering.sol";
+
+struct ReadProduct {
+    uint8 side;
+    uint8 round;
+    uint8 kind;
+    uint8 quality;
+    uint32 zone;
+    uint16 length;
+    uint32 windowIndex;
+}
+
+struct ReadCash {
+    int256 free;
+    uint256 reserved;
+    int256 net;
+    uint24 epoch;
+}
+
+struct ReadMember {
+    uint32 zone;
+    uint8 role;
+    uint8 flags;
+    uint8 maxQuality;
+    uint32 capacityWh;
+    uint32 held;
+}
+
+/// @title ILibraries: what harness/Libraries.sol shows of the libraries
+interface ILibraries {
+    function pack(ReadProduct calldata p) external pure returns (uint256);
+    function readProduct(uint256 id) external pure returns (ReadProduct memory);
+    function isCanonical(uint256 id) external pure returns (bool);
+    function groupKey(uint256 id, uint256 lanes) external pure returns (uint256);
+    function quality(uint8 code) external pure returns (uint8 band, bool firm, uint16 cap, uint8 merit);
+    function serves(uint8 from, uint8 to) external pure returns (bool);
+    function packCash(int256 free, uint256 reserved, int256 net, uint24 epoch) external pure returns (uint256);
+    function readCash(uint256 word) external pure returns (ReadCash memory);
+    function packMember(uint32 zone, uint8 role, uint8 flags, uint8 maxQuality, uint32 capacityWh)
+        external
+        pure
+        returns (uint256);
+    function readMember(uint256 word) external pure returns (ReadMember memory);
+    function withHeld(uint256 word, uint8 side, uint8 code)
+        external
+        pure
+        returns (uint256 changed, bool holds);
+    function withFlag(uint256 word, uint8 flag, bool on) external pure returns (uint256 changed, bool has);
+    function addLanes(uint256 word, uint256 added, bool wide) external pure returns (uint256);
+    function getLane(uint256 word, uint256 lane, bool wide) external pure returns (uint256);
+    function subLane(uint256 word, uint256 lane, uint256 amount, bool wide) external pure returns (uint256);
+    function atLane(uint256 lane, uint256 amount, bool wide) external pure returns (uint256);
+    function totalOfLanes(uint256 word, bool wide) external pure returns (uint256);
+    function tree(bytes32[] calldata leaves) external pure returns (bytes32[20] memory frontier, bytes32 root);
+    function append(bytes32[20] memory frontier, uint256 count, bytes32 leaf)
+        external
+        pure
+        returns (bytes32[20] memory);
+    function leafHash(bytes32 hash) external pure returns (bytes32);
+    function gridHash(Grid calldata grid) external pure returns (bytes32);
+    function postingHash(Posting calldata posting) external pure returns (bytes32);
+    function certified(uint256[] memory tallies, uint256 windows, bytes16 codes, uint256 count)
+        external
+        pure
+        returns (uint256[] memory);
+    function byMerit(bytes16 codes, uint256 count) external pure returns (uint256[] memory);
+    function shares(uint256[] calldata claims, uint256 amount) external pure returns (uint256[] memory parts);
+    function imbalance(
+        int32 metered,
+        uint32[] calldata obligations,
+        uint32 claim,
+        int32 surplus,
+        int32 deficit
+    )
+        external
+        pure
+        returns (int256 wh, int256 cash, uint256[] memory tallies, int256 meteredSum, int256 imbalanceSum);
+    function entryFits(bytes calldata entry, uint256 windows)
+        external
+        pure
+        returns (bool flags, bool quantities);
+}

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {SessionParams} from "../../../contracts/interfaces/IAuction.sol";
+import {Carry, Posted} from "../../../contracts/interfaces/IClearing.sol";
+import {MerkleFrontier} from "../../../contracts/libraries/MerkleFrontier.sol";
+import {World} from "./World.sol";
+
+/// @dev A schedule before it is signed.
+struct Order {
+    uint256 key;
+    uint8 side;
+    uint8 quality;
+    uint32 firstWindow;
+    uint64 nonce;
+    bytes32 replaces;
+    address beneficiary;
+    uint32[] quantityWh;
+    int32[] limit;
+}
+
+/// @title Market: an honest operator for books of quality 0
+/// @dev Without premiums a window is one crossing of supply and demand: the clearing prices are an interval whose ends are limits, or the outer bounds
+/// where nothing limits it. Every potential is supported by the ground, at rank 0. Books of several qualities come from vectors/.
+abstract contract Market is World {
+    int256 internal constant OUTER = 1 << 29;
+
+    bytes32 internal constant SCHEDULE_TYPE_HASH = keccak256(
+        "Schedule(address trader,bytes32 session,uint32 zone,uint8 side,uint8 kind,uint8 quality,uint32 firstWindow,uint64 nonce,"
+        "bytes32 replaces,address beneficiary,uint32[] quantityWh,int32[] limitMicroPerKWh)"
+    );
+
+    /// @dev Crossing of one window: the interval of clearing prices, and who trades at its middle.
+    struct Crossing {
+        int256 lo;
+        int256 hi;
+        int256 price;
+        uint256 buysAt;
+        uint256 buysFilled;
+        uint256 sellsAt;
+        uint256 sellsFilled;
+    }
+
+    // --- orders
+
+    function order(uint256 key, uint8 side, uint256 wh, int256 limit) internal view returns (Order memory o) {
+        (o.key, o.side, o.firstWindow, o.nonce) = (key, side, DAY, 1);
+        (o.quantityWh, o.limit) = (new uint32[](dayWindows), new int32[](dayWindows));
+        for (uint256 w; w < dayWindows; ++w) {
+            (o.quantityWh[w], o.limit[w]) = (uint32(wh), int32(limit));
+        }
+    }
+
+    function buy(uint256 key, uint256 wh, int256 limit) internal view returns (Order memory) {
+        return order(key, 0, wh, limit);
+    }
+
+    function sell(uint256 key, uint256 wh, int256 limit) internal view returns (Order memory) {
+        return order(key, 1, wh, limit);
+    }
+
+    function book(Order memory a) internal pure returns (Order[] memory list) {
+        list = new Order[](1);
+        list[0] = a;
+    }
+
+    function book(Order memory a, Order memory b) internal pure returns (Order[] memory list) {
+        list = new Order[](2);
+        (list[0], list[1]) = (a, b);
+    }
+
+    function book(Order memory a, Order memory b, Order memory c)
+        internal
+        pure
+        returns (Order[] memory list)
+    {
+        list = new Order[](3);
+        (list[0], list[1], list[2]) = (a, b, c);
+    }
+
+    function orderStruct(bytes32 session, Order memory o) internal pure returns (bytes32) {
+        return keccak256(
+            bytes.concat(
+                abi.encode(
+                    SCHEDULE_TYPE_HASH, vm.addr(o.key), session, 0, o.side, 0, o.quality, o.firstWindow
+                ),
+                abi.encode(
+                        o.nonce,
+                        o.replaces,
+                        o.beneficiary,
+                        keccak256(abi.encodePacked(o.quantityWh)),
+                        keccak256(abi.encodePacked(o.limit))
+                    )
+            )
+        );
+    }
+
+    function hashOf(uint24 epoch, Order memory o) internal view returns (bytes32) {
+        (bytes32 session,) = exchange.sessionOf(epoch);
+        return digestOf(orderStruct(session, o));
+    }
+
+    function recordOf(uint24 epoch, Order memory o) internal view returns (bytes memory record) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(o.key, hashOf(epoch, o));
+        return packRecord(o, v, r, s);
+    }
+
+    function packRecord(Order memory o, uint8 v, bytes32 r, bytes32 s)
+        internal
+        pure
+        returns (bytes memory record)
+    {
+        uint8 flags = o.side | (v - 27) << 1;
+        if (o.replaces != 0) flags |= 4;
+        if (o.beneficiary != address(0)) flags |= 8;
+        record = abi.encodePacked(
+            vm.addr(o.key), flags, o.quality, o.firstWindow, uint8(o.quantityWh.length), o.nonce, r, s
+        );
+        if (o.replaces != 0) record = bytes.concat(record, o.replaces);
+        if (o.beneficiary != address(0)) record = bytes.concat(record, bytes20(o.beneficiary));
+        for (uint256 i; i < o.quantityWh.length; ++i) {
+            record = bytes.concat(record, bytes4(o.quantityWh[i]), bytes4(uint32(o.limit[i])));
+        }
+    }
+
+    /// @dev Sorts a book by order hash, in place.
+    function sortBook(uint24 epoch, Order[] memory orders) internal view returns (bytes32[] memory hashes) {
+        hashes = new bytes32[](orders.length);
+        for (uint256 i; i < orders.length; ++i) {
+            (bytes32 hash, Order memory o) = (hashOf(epoch, orders[i]), orders[i]);
+            uint256 at = i;
+            for (; at != 0 && hashes[at - 1] > hash; --at) {
+                (hashes[at], orders[at]) = (hashes[at - 1], orders[at - 1]);
+            }
+            (hashes[at], orders[at]) = (hash, o);
+        }
+    }
+
+    function recordsOf(uint24 epoch, Order[] memory orders) internal view returns (bytes memory records) {
+        for (uint256 i; i < orders.length; ++i) {
+            records = bytes.concat(records, recordOf(epoch, orders[i]));
+        }
+    }
+
+    // --- prices
+
+    function crossing(Order[] memory orders, uint256 window) internal pure returns (Crossing memory x) {
+        (x.lo, x.hi) = (OUTER, -OUTER);
+        widen(x, orders, window, -OUTER);
+        widen(x, orders, window, OUTER);
+        for (uint256 i; i < orders.length; ++i) {
+            (uint256 wh, int256 limit) = entryOf(orders[i], window);
+            if (wh != 0) widen(x, orders, window, limit);
+        }
+        x.price = (x.lo + x.hi) >> 1;
+        (uint256 demand, uint256 eager) = volumeOf(orders, window, 0, x.price);
+        (uint256 supply, uint256 cheap) = volumeOf(orders, window, 1, x.price);
+        uint256 traded = demand < supply ? demand : supply;
+        (x.buysAt, x.buysFilled) = (demand - eager, traded - eager);
+        (x.sellsAt, x.sellsFilled) = (supply - cheap, traded - cheap);
+    }
+
+    /// @dev Takes `price` into the interval if the market clears at it.
+    function widen(Crossing memory x, Order[] memory orders, uint256 window, int256 price) private pure {
+        (uint256 demand, uint256 eager) = volumeOf(orders, window, 0, price);
+        (uint256 supply, uint256 cheap) = volumeOf(orders, window, 1, price);
+        if (eager > supply || cheap > demand) return;
+        if (price < x.lo) x.lo = price;
+        if (price > x.hi) x.hi = price;
+    }
+
+    /// @return reaching what trades at `price` or would rather, Wh
+    /// @return strict what would rather, Wh
+    function volumeOf(Order[] memory orders, uint256 window, uint8 side, int256 price)
+        private
+        pure
+        returns (uint256 reaching, uint256 strict)
+    {
+        for (uint256 i; i < orders.length; ++i) {
+            if (orders[i].side != side) continue;
+            (uint256 wh, int256 limit) = entryOf(orders[i], window);
+            int256 gain = side == 0 ? limit - price : price - limit;
+            if (gain >= 0) reaching += wh;
+            if (gain > 0) strict += wh;
+        }
+    }
+
+    /// @dev An order's quantity and limit in a window of the day; zero outside.
+    function entryOf(Order memory o, uint256 window) internal pure returns (uint256 wh, int256 limit) {
+        uint256 first = o.firstWindow - DAY;
+        if (window < first || window >= first + o.quantityWh.length) return (0, 0);
+        return (o.quantityWh[window - first], o.limit[window - first]);
+    }
+
+    // --- what is posted and carried
+
+    function potential(int256 lo, int256 hi) internal pure returns (uint256) {
+        return uint256(uint32(int32(lo))) | uint256(uint32(int32(hi))) << 32;
+    }
+
+    /// @dev The posting for the orders that count. Qualities beyond 0 trade nothing: lowest -2^29, highest 0.
+    function postedFor(Order[] memory orders) internal view returns (Posted memory posted) {
+        uint256 idle = (grid.qualities.length - 1) * dayWindows;
+        posted.qualityPotentials = new uint256[](idle);
+        for (uint256 i; i < idle; ++i) {
+            posted.qualityPotentials[i] = potential(-OUTER, 0);
+        }
+        posted.energyPotentials = new uint256[](dayWindows);
+        posted.marginals = new uint256[](idle + dayWindows);
+        for (uint256 w; w < dayWindows; ++w) {
+            Crossing memory x = crossing(orders, w);
+            posted.energyPotentials[w] = potential(x.lo, x.hi);
+            posted.marginals[w] = x.buysAt | x.buysFilled << 64 | x.sellsAt << 128 | x.sellsFilled << 192;
+        }
+    }
+
+    /// @dev What the chain carries after `orders` (those that count) out of a book of `hashes`.
+    function carryAfter(Order[] memory orders, bytes32[] memory hashes)
+        internal
+        view
+        returns (Carry memory carry)
+    {
+        carry.cells = new uint256[](grid.qualities.length * dayWindows);
+        for (uint256 i; i < carry.cells.length; ++i) {
+            carry.cells[i] =
+                i < dayWindows ? cellAfter(orders, i) : cellOf(0, 0, type(int32).max, type(int32).min);
+        }
+        carry.count = hashes.length;
+        for (uint256 i; i < hashes.length; ++i) {
+            MerkleFrontier.append(carry.frontier, i, MerkleFrontier.leafHash(hashes[i]));
+            carry.lastHash = hashes[i];
+        }
+    }
+
+    function cellAfter(Order[] memory orders, uint256 window) private pure returns (uint256) {
+        Crossing memory x = crossing(orders, window);
+        (int256 ub, int256 lb) = (int256(type(int32).max), int256(type(int32).min));
+        for (uint256 i; i < orders.length; ++i) {
+            (uint256 wh, int256 limit) = entryOf(orders[i], window);
+            if (wh == 0 || limit < x.lo || limit > x.hi) continue;
+            bool buys = orders[i].side == 0;
+            (uint256 total, uint256 part) = buys ? (x.buysAt, x.buysFilled) : (x.sellsAt, x.sellsFilled);
+            bool upper = limit > x.price || (limit == x.price && (buys ? part > 0 : part < total));
+            bool lower = limit < x.price || (limit == x.price && (buys ? part < total : part > 0));
+            if (upper && limit < ub) ub = limit;
+            if (lower && limit > lb) lb = limit;
+        }
+        return cellOf(x.buysAt, x.sellsAt, ub, lb);
+    }
+
+    /// @dev A carried cell whose buys and sells balance, as those of quality 0 do when the book is read.
+    function cellOf(uint256 buys, uint256 sells, int256 ub, int256 lb) internal pure returns (uint256) {
+        return buys | sells << 64 | uint256(uint32(int32(ub))) << 128 | uint256(uint32(int32(lb))) << 160;
+    }
+
+    function rootOf(bytes32[] memory hashes) internal pure returns (bytes32) {
+        bytes32[20] memory frontier;
+        for (uint256 i; i < hashes.length; ++i) {
+            MerkleFrontier.append(frontier, i, MerkleFrontier.leafHash(hashes[i]));
+        }
+        return MerkleFrontier.root(frontier, hashes.length);
+    }
+
+    function noCarry() internal pure returns (Carry memory carry) {
+        carry.cells = new uint256[](0);
+    }
+
+    function noFlows() internal view returns (uint256[] memory) {
+        return new uint256[](grid.substitutions.length / 2 * dayWindows);
+    }
+
+    // --- the operator at work
+
+    function commit(uint24 epoch, Order[] memory orders) internal returns (bytes32[] memory hashes) {
+        hashes = sortBook(epoch, orders);
+        vm.warp(exchange.sessionParams(epoch).gate);
+        vm.prank(operator);
+        exchange.commitBook(epoch, 0, uint32(orders.length), rootOf(hashes));
+    }
+
+    /// @dev Commits a book of orders that all count, and clears it in one chunk. What is left is to close.
+    function bring(uint24 epoch, Order[] memory orders)
+        internal
+        returns (Posted memory posted, Carry memory carry)
+    {
+        return bring(epoch, orders, orders);
+    }
+
+    /// @dev The same where only `counting` of the orders count.
+    function bring(uint24 epoch, Order[] memory orders, Order[] memory counting)
+        internal
+        returns (Posted memory posted, Carry memory carry)
+    {
+        bytes32[] memory hashes = commit(epoch, orders);
+        posted = postedFor(counting);
+        vm.prank(operator);
+        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        bytes memory records = recordsOf(epoch, orders);
+        vm.prank(operator);
+        exchange.clear(epoch, 0, posted, noCarry(), records);
+        carry = carryAfter(counting, hashes);
+    }
+
+    function close(uint24 epoch, Posted memory posted, Carry memory carry) internal {
+        vm.prank(operator);
+        exchange.closeZone(epoch, 0, posted, carry, noFlows(), grid);
+    }
+
+    function prove(uint24 epoch, Order[] memory orders) internal {
+        (Posted memory posted, Carry memory carry) = bring(epoch, orders);
+        close(epoch, posted, carry);
+    }
+
+    /// @dev Opens round `round` and proves it.
+    function trade(uint8 round, Order[] memory orders) internal returns (uint24 epoch) {
+        epoch = openRound(round);
+        prove(epoch, orders);
+    }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Posting} from "../../../contracts/interfaces/IMetering.sol";
+import {RunCarry} from "../../../contracts/interfaces/ISettlement.sol";
+import {Market} from "./Market.sol";
+
+/// @title MeteredDay: honest oracle nodes, and what a settlement run carries, worked out from balances
+abstract contract MeteredDay is Market {
+    bytes32 internal constant POSTING_TYPE_HASH = keccak256(
+        "Posting(uint32 zone,uint32 firstWindow,uint16 windows,uint32 sequence,uint32 accounts,bytes32 commitments,"
+        "int32[] surplusMicroPerKWh,int32[] deficitMicroPerKWh,bytes32[] parts)"
+    );
+
+    uint64 internal constant AFTERWARDS = DAY_BEGINS + 3 days;
+
+    /// @dev Rounds whose tokens the run counts.
+    uint8 internal provedRounds = 1;
+
+    /// @dev A posting of all prosumers in one part, the same prices in every window.
+    function postingOf(bytes memory entries, int32 surplus, int32 deficit)
+        internal
+        view
+        returns (Posting memory p)
+    {
+        (p.firstWindow, p.windows, p.sequence, p.accounts) = (DAY, dayWindows, 1, uint32(prosumers.length));
+        p.commitments = keccak256("readings");
+        (p.surplusMicroPerKWh, p.deficitMicroPerKWh) = (new int32[](dayWindows), new int32[](dayWindows));
+        for (uint256 w; w < dayWindows; ++w) {
+            (p.surplusMicroPerKWh[w], p.deficitMicroPerKWh[w]) = (surplus, deficit);
+        }
+        p.parts = new bytes32[](1);
+        p.parts[0] = keccak256(entries);
+    }
+
+    /// @dev One account's entry, the same metered energy in every window.
+    function entry(address account, int256 wh) internal view returns (bytes memory) {
+        bytes memory metered;
+        for (uint256 w; w < dayWindows; ++w) {
+            metered = bytes.concat(metered, bytes4(uint32(int32(wh))));
+        }
+        return bytes.concat(bytes20(account), new bytes((dayWindows + 3) / 4), metered);
+    }
+
+    function postingStruct(Posting memory p) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                POSTING_TYPE_HASH,
+                p.zone,
+                p.firstWindow,
+                p.windows,
+                p.sequence,
+                p.accounts,
+                p.commitments,
+                keccak256(abi.encodePacked(p.surplusMicroPerKWh)),
+                keccak256(abi.encodePacked(p.deficitMicroPerKWh)),
+                keccak256(abi.encodePacked(p.parts))
+            )
+        );
+    }
+
+    /// @dev Signatures of the first `count` nodes, in ascending order of their addresses.
+    function signaturesOf(Posting memory p, uint256 count) internal view returns (bytes[] memory signatures) {
+        signatures = new bytes[](count);
+        for (uint256 i; i < count; ++i) {
+            signatures[i] = signStruct(oracleKeys[i], postingStruct(p));
+        }
+    }
+
+    function postDay(Posting memory p) internal {
+        bytes[] memory signatures = signaturesOf(p, 2);
+        vm.prank(meterOperator);
+        exchange.postMetering(p, signatures);
+    }
+
+    function noRunCarry() internal pure returns (RunCarry memory carry) {
+        (carry.tallies, carry.windows) = (new uint256[](0), new uint256[](0));
+    }
+
+    function settle(Posting memory p, bytes memory entries, RunCarry memory carry) internal {
+        vm.prank(meterOperator);
+        exchange.settle(p, entries, carry);
+    }
+
+    function closeRun(Posting memory p, RunCarry memory carry) internal {
+        vm.prank(meterOperator);
+        exchange.closeRun(p, carry);
+    }
+
+    function certify(Posting memory p, bytes memory entries, RunCarry memory carry) internal {
+        vm.prank(meterOperator);
+        exchange.certify(p, entries, carry);
+    }
+
+    /// @dev Settles every prosumer at `metered` (in the order of `prosumers`) and closes the run.
+    function settleAll(int256[] memory metered, int32 surplus, int32 deficit)
+        internal
+        returns (RunCarry memory carry)
+    {
+        bytes memory entries;
+        for (uint256 i; i < prosumers.length; ++i) {
+            entries = bytes.concat(entries, entry(prosumers[i], metered[i]));
+        }
+        Posting memory p = postingOf(entries, surplus, deficit);
+        carry = initialRun();
+        for (uint256 i; i < prosumers.length; ++i) {
+            countAccount(carry, prosumers[i], metered[i], surplus, deficit);
+        }
+        carry.parts = 1;
+        vm.warp(AFTERWARDS);
+        postDay(p);
+        settle(p, entries, noRunCarry());
+        closeRun(p, carry);
+    }
+
+    // --- the rules again, from docs/formats.md
+
+    function initialRun() internal view returns (RunCarry memory carry) {
+        carry.tallies = new uint256[](grid.qualities.length * dayWindows);
+        carry.windows = new uint256[](dayWindows);
+    }
+
+    /// @dev Counts an account into the carry, from its balances before it is settled.
+    /// @return cash what its imbalance earns
+    function countAccount(
+        RunCarry memory carry,
+        address account,
+        int256 metered,
+        int256 surplus,
+        int256 deficit
+    ) internal view returns (int256 cash) {
+        for (uint256 w; w < dayWindows; ++w) {
+            int256 imbalance =
+                metered - countTokens(carry, account, w, metered);
+            cash += imbalance * (imbalance > 0 ? surplus : deficit);
+            carry.windows[w] = addPair(carry.windows[w], metered, imbalance);
+        }
+        carry.cashNano += cash;
+        carry.lastAccount = account;
+    }
+
+    function countTokens(RunCarry memory carry, address account, uint256 w, int256 metered)
+        private
+        view
+        returns (int256 contracted)
+    {
+        uint256 left = metered > 0 ? uint256(metered) : 0;
+        for (uint8 round; round < provedRounds; ++round) {
+            for (uint256 k = grid.qualities.length; k != 0; --k) {
+                // Ascending codes are of ascending merit in the grids used here.
+                (uint256 claims, uint256 obligations) = tokensOf(account, round, grid.qualities[k - 1], w);
+                uint256 delivered = obligations < left ? obligations : left;
+                left -= delivered;
+                carry.tallies[(k - 1) * dayWindows + w] += claims | obligations << 64 | delivered << 128;
+                contracted += int256(obligations) - int256(claims);
+            }
+        }
+    }
+
+    function tokensOf(address account, uint8 round, uint8 code, uint256 w)
+        private
+        view
+        returns (uint256 claims, uint256 obligations)
+    {
+        claims = exchange.balanceOf(account, idOf(0, round, 0, code, w));
+        obligations = exchange.balanceOf(account, idOf(1, round, 0, code, w));
+    }
+
+    function addPair(uint256 word, int256 low, int256 high) private pure returns (uint256) {
+        low += int128(uint128(word));
+        high += int128(uint128(word >> 128));
+        return uint256(uint128(int128(low))) | uint256(uint128(int128(high))) << 128;
+    }
+
+    /// @dev What a closed run leaves to certification.
+    function certifyStart(RunCarry memory carry) internal pure returns (RunCarry memory) {
+        (carry.lastAccount, carry.parts) = (address(0), 0);
+        return carry;
+    }
+}
