@@ -6,7 +6,7 @@ A class has the name of its Solidity event and one field for each of its paramet
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from settlement.chain.abi import CODEC, Entry, exchange_interface
@@ -229,14 +229,15 @@ KINDS: tuple[type, ...] = (
 Event = Any
 """An instance of one of `KINDS`."""
 
-_KIND_OF: Mapping[str, type] = {kind.__name__: kind for kind in KINDS}
+_KIND_OF: Mapping[tuple[str, int], type] = {(kind.__name__, len(fields(kind))): kind for kind in KINDS}
+"""By name and number of parameters: an ERC-20 tells of transfers too."""
 
 _RICH: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("MemberRegistered", "member"): member_of,
     ("MemberChanged", "member"): member_of,
-    ("GridSet", "grid"): lambda fields: Grid(*fields),
-    ("SessionOpened", "params"): lambda fields: SessionParams(*fields),
-    ("MeteringPosted", "posting"): lambda fields: Posting(*fields),
+    ("GridSet", "grid"): lambda values: Grid(*values),
+    ("SessionOpened", "params"): lambda values: SessionParams(*values),
+    ("MeteringPosted", "posting"): lambda values: Posting(*values),
 }
 """Parameters that become values of the reference."""
 
@@ -244,7 +245,7 @@ _RICH: Mapping[tuple[str, str], Callable[[Any], Any]] = {
 def decode(log: Log) -> Event | None:
     """The event of a log; None for what is not the Exchange's own (approvals, administration)."""
     entry = exchange_interface().events.get(log.topics[0]) if log.topics else None
-    kind = _KIND_OF.get(entry.name) if entry else None
+    kind = _KIND_OF.get((entry.name, len(entry.inputs))) if entry else None
     if entry is None or kind is None:
         return None
     return kind(*_values(entry, log))

@@ -1,0 +1,125 @@
+"""The fast encoders give what eth_abi gives, and reverts and logs become typed values."""
+
+from __future__ import annotations
+
+import pytest
+from chain_world import GRID, QUALITIES, WINDOWS
+
+from settlement.chain import abi, events
+from settlement.chain.abi import CODEC, exchange_interface
+from settlement.chain.rpc import Log
+from settlement.errors import InputError
+from settlement.reference import clearing, settlement
+from settlement.reference.cell import Cell
+from settlement.reference.clearing import Carry, Header, ZonePosting
+from settlement.reference.eip712 import keccak
+from settlement.reference.marginal import Marginal
+from settlement.reference.merkle import DEPTH, Frontier
+from settlement.reference.posting import Posting
+from settlement.reference.potential import Potential
+from settlement.reference.settlement import RunCarry, Tally, WindowSum
+
+CELLS = len(QUALITIES) * WINDOWS
+HEADER = Header(tuple(Potential(-n, n, n, 2 * n) for n in range(CELLS - WINDOWS)))
+ZONE = ZonePosting(
+    tuple(Potential(n, n + 1, 0, 0) for n in range(WINDOWS)),
+    tuple(Marginal((n, 2 * n), (n, n)) for n in range(CELLS)),
+)
+CARRY = Carry(
+    tuple(Cell((n, n), n, -n, -n) for n in range(CELLS)),
+    b"\x11" * 32,
+    Frontier(3, (b"\x01" * 32, b"\x02" * 32, *[bytes(32)] * (DEPTH - 2))),
+)
+POSTING = Posting(0, 7, 2, 1, 3, b"\x09" * 32, (-5, 5), (6, 7), (b"\x21" * 32, b"\x22" * 32, b"\x23" * 32))
+RUN_CARRY = RunCarry(
+    tuple(Tally(n, 1, 2, 3) for n in range(4)),
+    tuple(WindowSum(n, -n) for n in range(2)),
+    -123456789,
+    b"\x31" * 20,
+    2,
+)
+GRID_VALUES = (GRID.qualities, GRID.substitutions, GRID.parents, GRID.charges, GRID.capacities)
+
+
+def posted_values() -> tuple[object, ...]:
+    return clearing.header_words(HEADER), *clearing.zone_words(ZONE)
+
+
+def carry_values(carry: Carry | None) -> tuple[object, ...]:
+    if carry is None:
+        return [], bytes(32), 0, [bytes(32)] * DEPTH
+    return clearing.cell_words(carry), carry.last_hash, carry.frontier.count, list(carry.frontier.words)
+
+
+def posting_values() -> tuple[object, ...]:
+    return tuple(vars(POSTING).values())
+
+
+def run_carry_values(carry: RunCarry | None) -> tuple[object, ...]:
+    if carry is None:
+        return [], [], 0, bytes(20), 0
+    tallies = [settlement.pack_tally(tally) for tally in carry.tallies]
+    windows = [settlement.pack_window(total) for total in carry.windows]
+    return tallies, windows, carry.cash, carry.last_account, carry.parts
+
+
+def test_large_calls_are_encoded_as_eth_abi_does() -> None:
+    encode = exchange_interface().encode
+    posted = abi.posted_tuple(HEADER, ZONE)
+    assert abi.post_header(3, HEADER, GRID) == encode(
+        "postHeader", 3, clearing.header_words(HEADER), GRID_VALUES
+    )
+    for carry in (None, CARRY):
+        values = (posted_values(), carry_values(carry))
+        brought = abi.carry_tuple(carry)
+        assert abi.clear(3, 0, posted, brought, b"\x07" * 99) == encode("clear", 3, 0, *values, b"\x07" * 99)
+        fast = abi.close_zone(3, 0, posted, brought, (4, 5), GRID)
+        assert fast == encode("closeZone", 3, 0, *values, (4, 5), GRID_VALUES)
+
+
+def test_calls_of_a_run_are_encoded_as_eth_abi_does() -> None:
+    encode = exchange_interface().encode
+    signatures = [b"\x41" * 65, b"\x42" * 65]
+    message = abi.posting_tuple(POSTING)
+    assert abi.post_metering(POSTING, signatures) == encode("postMetering", posting_values(), signatures)
+    for carry in (None, RUN_CARRY):
+        brought, values = abi.run_carry_tuple(carry), run_carry_values(carry)
+        arguments = (posting_values(), b"\x05" * 33, values)
+        assert abi.settle(message, b"\x05" * 33, brought) == encode("settle", *arguments)
+        assert abi.certify(message, b"\x05" * 33, brought) == encode("certify", *arguments)
+        assert abi.close_run(message, brought) == encode("closeRun", posting_values(), values)
+
+
+def test_errors_of_modules_and_libraries_are_decoded_by_name() -> None:
+    entry = next(one for one in exchange_interface().errors.values() if one.name == "LaneOverflow")
+    revert = abi.decode_error(entry.selector + CODEC.encode(entry.types, (5, 6)))
+    assert (revert.name, revert.arguments) == ("LaneOverflow", (5, 6))
+    account = b"\x12" * 20
+    told = abi.decode_error(keccak(b"NotMember(address)")[:4] + bytes(12) + account)
+    assert (told.name, told.arguments) == ("NotMember", (account,))
+    assert f"0x{account.hex()}" in told.message
+    panic = abi.decode_error(keccak(b"Panic(uint256)")[:4] + (17).to_bytes(32, "big"))
+    assert (panic.name, panic.arguments) == ("Panic", (17,))
+
+
+def test_what_is_no_error_of_ours_is_still_told() -> None:
+    assert abi.decode_error(b"").name == ""
+    unknown = abi.decode_error(b"\x01\x02\x03\x04rest")
+    assert (unknown.name, unknown.arguments) == ("0x01020304", (b"rest",))
+    cut = abi.decode_error(keccak(b"NotMember(address)")[:4] + b"\x01")
+    assert (cut.name, cut.arguments) == ("NotMember", (b"\x01",))
+    with pytest.raises(InputError, match="no function withdrawAll"):
+        exchange_interface().encode("withdrawAll")
+
+
+def test_every_event_of_the_exchange_has_a_class_with_its_parameters() -> None:
+    kinds = {kind.__name__: kind for kind in events.KINDS}
+    ours = [entry for entry in exchange_interface().events.values() if entry.name in kinds]
+    named = {entry.name for entry in ours if len(entry.inputs) == len(kinds[entry.name].__match_args__)}
+    assert named == set(kinds)
+
+
+def test_logs_of_other_contracts_are_passed_over() -> None:
+    topic = keccak(b"Transfer(address,address,uint256)")  # the settlement token's
+    log = Log(bytes(20), (topic, bytes(32), bytes(32)), bytes(32), 1, 0, bytes(32))
+    assert events.decode_all([log, Log(bytes(20), (), b"", 1, 1, bytes(32))]) == []
