@@ -100,6 +100,17 @@ class Hour:
     """Local energy that was both exported by sellers and drawn by buyers, as contracted."""
     low_carbon_wh: int
     """Bought in a band above 0."""
+    sales_nano: int
+    """What homes were paid for what they sold."""
+    purchases_nano: int
+    """What they paid for what they bought."""
+
+    @property
+    def price(self) -> float:
+        """Mean of what homes were paid, micro/kWh; of what they paid where none sold; 0 without a trade."""
+        if self.sold_wh:
+            return self.sales_nano / self.sold_wh
+        return self.purchases_nano / self.bought_wh if self.bought_wh else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +194,8 @@ class DayEconomics:
     @property
     def average_price(self) -> float:
         """Of local energy, micro/kWh, by volume: what homes with a surplus were paid by homes."""
-        market, volume = self.facts.market, self.over_hours("local_wh")
-        paid = sum(hour.local_wh * market.energy_prices[hour.window] for hour in self.hours)
-        return paid / volume if volume else 0.0
+        volume = self.over_hours("local_wh")
+        return sum(hour.local_wh * hour.price for hour in self.hours) / volume if volume else 0.0
 
     @cached_property
     def order_windows(self) -> int:
@@ -304,7 +314,15 @@ def _hour(facts: DayFacts, accounts: dict[bytes, AccountFact], window: int) -> H
         export_wh=sum(max(0, wh) for wh in metered.values()),
         delivered_wh=min(local, _kept(sells, metered, window, 1), _kept(buys, metered, window, -1)),
         low_carbon_wh=sum(order.filled_wh[window] for order in buys if order.quality & 7),
+        sales_nano=_value(facts, sells, window),
+        purchases_nano=_value(facts, buys, window),
     )
+
+
+def _value(facts: DayFacts, orders: Sequence[OrderFact], window: int) -> int:
+    """Nano that fills of one window come to."""
+    filled = [(order.quality, order.filled_wh[window]) for order in orders if order.filled_wh[window]]
+    return sum(wh * facts.market.price(quality, window) for quality, wh in filled)
 
 
 def _kept(orders: Sequence[OrderFact], metered: dict[bytes, int], window: int, sign: int) -> int:

@@ -98,27 +98,22 @@ def _hours(day: DayEconomics, axes: Axes) -> None:
 
 
 def telling_windows(hours: Sequence[Hour]) -> list[int]:
-    """Up to three: where most is traded among homes, where most is on offer for what is asked, and where
-    least is.
-    """
-    local = [hour for hour in hours if hour.local_wh] or list(hours)
-    most = max(local, key=lambda hour: hour.local_wh)
-    glut = max(local, key=lambda hour: hour.offered_wh - hour.asked_wh)
-    scarce = max(
-        (h for h in local if 4 * h.local_wh >= most.local_wh), key=lambda h: h.asked_wh - h.offered_wh
-    )
-    return sorted({most.window, glut.window, scarce.window})
+    """Up to three of the hours with a good deal of local trade: the cheapest, the middle and the dearest."""
+    most = max(hour.local_wh for hour in hours)
+    local = sorted((h for h in hours if 10 * h.local_wh >= most), key=lambda h: (h.price, h.window))
+    return sorted({local[0].window, local[len(local) // 2].window, local[-1].window})
 
 
 def curves(day: DayEconomics) -> Figure:
     windows = telling_windows(day.hours)
-    figure = Figure(figsize=(WIDTH_IN, 3.5), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, 3.7), layout="constrained")
     for place, window in enumerate(windows, start=1):
         axes = figure.add_subplot(1, len(windows), place)
         _curve(day, axes, window)
         if place == 1:
             axes.set_ylabel(f"{day.facts.currency}/kWh")
-            axes.legend(loc="upper right", handlelength=1.4)
+            handles = axes.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper right", ncols=3, handlelength=1.6)
     return figure
 
 
@@ -132,7 +127,7 @@ def _curve(day: DayEconomics, axes: Axes, window: int) -> None:
     retail, feed_in = market.retail[window] / 1e6, market.feed_in[window] / 1e6
     axes.plot(*_steps(sells, window, retail, end, 1), color=SUPPLY, lw=2, label="offered")
     axes.plot(*_steps(buys, window, feed_in, end, -1), color=DEMAND, lw=2, label="asked")
-    cleared = market.energy_prices[window] / 1e6
+    cleared = hour.price / 1e6
     volume = max(hour.bought_wh, hour.sold_wh) / 1000
     axes.axhline(cleared, color=INK, lw=0.8, ls=(0, (4, 3)))
     axes.plot([volume], [cleared], "o", color=LOCAL, ms=8, mec=INK, mew=0.8, label="cleared", zorder=5)
@@ -232,7 +227,7 @@ def energy(day: DayEconomics) -> Figure:
 
 def gains(day: DayEconomics) -> Figure:
     homes = day.homes
-    figure = Figure(figsize=(WIDTH_IN, 1.1 + 0.27 * len(homes)), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, 1.3 + 0.27 * len(homes)), layout="constrained")
     axes = figure.add_subplot()
     at = np.arange(len(homes))
     made = np.array([bill.market_gain_nano for bill in homes]) / 1e9
@@ -247,14 +242,14 @@ def gains(day: DayEconomics) -> Figure:
     axes.set_ylim(len(homes) - 0.4, -0.6)
     axes.grid(False, axis="y")
     axes.set_xlabel(f"{day.facts.currency} against the retail-only bill")
-    axes.legend(loc="lower right")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return figure
 
 
 def imbalance(day: DayEconomics) -> Figure:
     """Homes by hours: metered less contracted; a dot where the reading was estimated."""
     values, flags = imbalance_matrix(day)
-    figure = Figure(figsize=(WIDTH_IN, 1.1 + 0.27 * len(values)), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, 1.3 + 0.27 * len(values)), layout="constrained")
     axes = figure.add_subplot()
     most = max(0.1, float(np.abs(values).max(initial=0)) / 1000)
     colours = LinearSegmentedColormap.from_list(
@@ -267,7 +262,7 @@ def imbalance(day: DayEconomics) -> Figure:
     rows, columns = np.nonzero(flags)
     if len(rows):
         axes.plot(columns, rows, "o", color=INK, ms=3.5, label="estimated")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", handletextpad=0)
     axes.set_yticks(range(len(values)), [bill.member.name for bill in day.homes])
     axes.set_ylim(len(values) - 0.5, -0.5)
     axes.grid(False)

@@ -1,0 +1,220 @@
+"""The day's report: money adds up exactly, and everything that shows it renders."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from report_world import FEED_IN, NETWORK, SUPPLIER, make_facts
+from rich.console import Console
+
+from settlement.errors import InputError
+from settlement.reports import export, html, tables, text
+from settlement.reports.economics import DayEconomics, economics
+from settlement.reports.facts import SELL, DayFacts, Role
+from settlement.reports.plots import figures, imbalance_matrix, telling_windows
+
+
+@pytest.fixture(scope="module", params=[(17, 1, 0), (4, 3, 25_000)], ids=["17 homes", "4 homes, margin"])
+def day(request: pytest.FixtureRequest) -> DayEconomics:
+    homes, seed, margin = request.param
+    return economics(make_facts(homes, seed, margin))
+
+
+# Economics ----------------------------------------------------------------------------------------------
+
+
+def test_bills_of_homes_supplier_and_network_operator_sum_to_zero(day) -> None:
+    assert sum(bill.bill_nano for bill in day.bills) == 0
+    assert {bill.member.role for bill in day.bills} == {Role.HOME, Role.SUPPLIER, Role.NETWORK}
+    assert day.total("bill_nano") != 0
+
+
+def test_every_sum_that_must_be_zero_is(day) -> None:
+    assert [row.total for row in day.zero_sums] == [0] * 6
+    assert day.holds
+
+
+def test_gain_is_what_the_market_gave_less_what_errors_cost(day) -> None:
+    for bill in day.homes:
+        assert bill.gain_nano == bill.market_gain_nano - bill.error_cost_nano
+        assert bill.gain_nano == bill.retail_bill_nano - bill.bill_nano
+        assert bill.market_gain_nano >= 0  # every price lies within the tariff
+        assert bill.error_cost_nano >= 0
+
+
+def test_without_a_margin_an_error_costs_the_spread_on_what_a_contract_missed() -> None:
+    day = economics(make_facts())
+    market = day.facts.market
+    values, _ = imbalance_matrix(day)
+    for row, bill in zip(values.tolist(), day.homes, strict=True):
+        cost = 0
+        account = next(a for a in day.facts.accounts if a.account == bill.member.account)
+        for window, off in enumerate(row):
+            contracted = account.metered_wh[window] - off
+            spread = market.retail[window] - FEED_IN
+            unused = min(max(off, 0), max(-contracted, 0))  # bought, not drawn
+            missing = min(max(-off, 0), max(contracted, 0))  # sold, not delivered
+            cost += (unused + missing) * spread
+        assert bill.error_cost_nano == cost, bill.member.name
+
+
+def test_the_homes_gain_is_the_suppliers_loss_against_the_tariff(day) -> None:
+    supplier = next(bill for bill in day.bills if bill.member.account == SUPPLIER)
+    assert day.total("gain_nano") == day.total("retail_bill_nano") + supplier.bill_nano
+
+
+def test_hours_add_up_to_homes(day) -> None:
+    assert day.over_hours("bought_wh") == day.total("bought_wh")
+    assert day.over_hours("sold_wh") == day.total("sold_wh")
+    assert day.over_hours("import_wh") == day.total("import_wh")
+    for hour in day.hours:
+        assert hour.delivered_wh <= hour.local_wh <= min(hour.asked_wh, hour.offered_wh)
+        assert hour.delivered_wh <= min(hour.import_wh, hour.export_wh)
+
+
+def test_the_local_price_lies_within_the_tariff(day) -> None:
+    assert FEED_IN <= day.average_price <= max(day.facts.market.retail)
+
+
+def test_carbon_counts_only_what_neighbours_delivered(day) -> None:
+    assert 0 <= day.carbon.neighbours_wh <= min(day.over_hours("local_wh"), day.carbon.import_wh)
+    assert day.carbon.homes_g_per_kwh <= day.carbon.grid_g_per_kwh
+    intensity = day.facts.market.carbon_g_per_kwh
+    assert day.carbon.neighbours_mg <= day.carbon.neighbours_wh * max(intensity)
+
+
+def broken(day: DayEconomics, **changes: object) -> DayFacts:
+    first, *rest = day.facts.accounts
+    return replace(day.facts, accounts=(replace(first, **changes), *rest))
+
+
+def test_one_nano_too_much_on_an_account_shows(day) -> None:
+    found = economics(broken(day, final_nano=day.facts.accounts[0].final_nano + 1))
+    assert not found.holds
+    assert [row.total for row in found.zero_sums if not row.holds] == [1]
+
+
+def test_one_wh_too_much_on_a_meter_shows(day) -> None:
+    metered = day.facts.accounts[0].metered_wh
+    found = economics(broken(day, metered_wh=(metered[0] + 1, *metered[1:])))
+    assert [row.name for row in found.zero_sums if not row.holds] == [
+        "metered, the supplier closing the balance"
+    ]
+
+
+def test_a_vault_that_holds_something_else_shows(day) -> None:
+    held = sum(account.final_nano for account in day.facts.accounts)
+    assert economics(replace(day.facts, vault_nano=held)).holds
+    assert not economics(replace(day.facts, vault_nano=held - 1)).holds
+
+
+# What shows it ------------------------------------------------------------------------------------------
+
+
+def printed(day: DayEconomics) -> str:
+    out = io.StringIO()
+    tables.print_tables(Console(file=out, width=tables.LEAST_WIDTH, no_color=True), day)
+    return out.getvalue()
+
+
+def test_tables_name_every_home_and_fit_a_plain_page(day) -> None:
+    told = printed(day)
+    assert all(bill.member.name in told for bill in day.homes)
+    assert "0 nano" in told
+    assert max(map(len, told.splitlines())) <= tables.LEAST_WIDTH
+    assert "…" not in told  # nothing was cut off
+
+
+def test_the_page_is_self_contained(day) -> None:
+    page = html.render(day)
+    assert page.startswith("<!doctype html>")
+    assert page.count("<svg") == 6
+    assert "currentColor" in page
+    assert not re.findall(r"(?:src|href)=\"(?!#|data:)[^\"]+\"", page)  # only places within itself
+    assert "@import" not in page
+    assert all(bill.member.name in page for bill in day.homes)
+    ids = re.findall(r'<(?:g|path|clipPath)[^>]* id="([^"]+)"', page)
+    assert len([i for i in ids if i.startswith("axes")]) == 0  # named after their figure
+
+
+def test_the_same_day_gives_the_same_page(day) -> None:
+    assert figures(day) == figures(economics(day.facts))
+    assert html.render(day) == html.render(economics(day.facts))
+
+
+def test_what_a_name_says_is_not_markup(day) -> None:
+    first, *rest = day.facts.members
+    facts = replace(day.facts, members=(replace(first, name="<script>alert(1)</script>"), *rest))
+    assert "<script>" not in html.render(economics(facts))
+
+
+def test_telling_windows_have_local_trade(day) -> None:
+    windows = telling_windows(day.hours)
+    assert windows == sorted(set(windows))
+    assert 1 <= len(windows) <= 3
+    assert all(day.hours[window].local_wh for window in windows)
+
+
+def test_a_day_without_any_trade_renders(day) -> None:
+    orders = tuple(replace(order, filled_wh=(0,) * 24) for order in day.facts.orders)
+    quiet = economics(replace(day.facts, orders=orders))
+    assert quiet.local_share == 0
+    assert "<svg" in html.render(quiet)
+    printed(quiet)
+
+
+def test_files_are_exact_integers(day, tmp_path) -> None:
+    written = export.write_report(day, tmp_path / "new" / "out")
+    assert {path.name for path in written} == {
+        *("report.html", "summary.json", "homes.csv", "windows.csv", "orders.csv", "phases.csv")
+    }
+    told = json.loads((tmp_path / "new" / "out" / "summary.json").read_text())
+    assert told["totals"]["all_bills_nano"] == 0
+    assert told["holds"] is True
+    assert sum(home["bill_nano"] for home in told["homes"]) == day.total("bill_nano")
+    rows = list(csv.DictReader((tmp_path / "new" / "out" / "homes.csv").open()))
+    assert sum(int(row["bill_nano"]) for row in rows) == 0
+    orders = list(csv.DictReader((tmp_path / "new" / "out" / "orders.csv").open()))
+    assert sum(int(row["filled_wh"]) for row in orders) == sum(sum(o.filled_wh) for o in day.facts.orders)
+
+
+def test_prices_of_what_did_not_trade_are_left_out(day) -> None:
+    rows = list(export.window_rows(day))
+    at = rows[0].index("price_15")
+    sold = [
+        sum(o.filled_wh[w] for o in day.facts.orders if (o.side, o.quality) == (SELL, 15)) for w in range(24)
+    ]
+    assert [row[at] != "" for row in rows[1:]] == [wh > 0 for wh in sold]
+
+
+def test_a_folder_that_cannot_be_written_is_named(day, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file"):
+        export.write_report(day, tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize(
+    ("nano", "expected"),
+    [(0, "0.00"), (-1_000_000, "0.00"), (1_234_567_890_000, "1,234.57"), (-50_000_000, "−0.05")],  # noqa: RUF001
+)
+def test_money_reads_as_people_write_it(nano: int, expected: str) -> None:
+    assert text.money(nano) == expected
+
+
+def test_gains_carry_a_sign_unless_they_are_nothing() -> None:
+    assert [text.signed_money(nano) for nano in (10**9, 10**6, 0)] == ["+1.00", "0.00", "0.00"]
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [(0, "any"), (5, "≤ 50 g, as produced"), (8, "any, firm"), (15, "0 g, firm"), (7, "0 g, as produced")],
+)
+def test_a_quality_says_what_it_promises(code: int, expected: str) -> None:
+    assert text.quality_name(code) == expected
+
+
+def test_the_network_operator_neither_pays_nor_earns_in_one_zone(day) -> None:
+    assert next(bill for bill in day.bills if bill.member.account == NETWORK).bill_nano == 0
