@@ -191,8 +191,9 @@ def clear_next(
 ) -> tuple[Progress, Step]:
     """Clears one chunk. Its gas is not estimated, which would take ten times as long as clearing it."""
     data = clear_data(prepared, at.carry, chunk)
-    receipt = exchange.send_data(operator, data, gas=MOST_GAS)
-    carry = books.advance(prepared, at.carry, chunk)
+    tx_hash = exchange.chain.submit(operator, exchange.address, data, gas=MOST_GAS)
+    carry = books.advance(prepared, at.carry, chunk)  # while the chain derives the same
+    receipt = exchange.chain.wait(tx_hash)
     _require_same_carry(prepared, carry, receipt)
     return Progress(chunk.stop, carry), step("clear", receipt, len(chunk))
 

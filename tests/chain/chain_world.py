@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from settlement.chain import deploy, events, operator, settler
+from settlement.chain import abi, deploy, events, operator, settler
 from settlement.chain.anvil import Anvil
 from settlement.chain.books import Prepared, SealedBook, Session
 from settlement.chain.client import AnvilClock, Chain
@@ -30,6 +30,7 @@ from settlement.reference.posting import Entry, Posting
 from settlement.reference.product_id import CERTIFICATE, ProductId
 from settlement.reference.schedule import Schedule, SignedSchedule
 from settlement.reference.session import SessionParams, single_zone
+from settlement.reference.settlement import RunCarry
 
 WINDOW_LENGTH = 1800
 DAY = 960_014
@@ -234,19 +235,29 @@ class World:
         signatures = tuple(node.sign_digest(digest) for node in ORACLES[:nodes])
         return SignedPosting(message, parts, signatures)
 
-    def settle(self, signed: SignedPosting) -> None:
-        """Posts, settles, closes and certifies."""
+    def settle(self, signed: SignedPosting, corrected: SignedPosting | None = None) -> None:
+        """Posts, settles, closes and certifies; `corrected` replaces the posting after its first part."""
         self.clock.advance_to(DAY_END)
+        carry, settled = None, 0
+        if corrected is not None:
+            carry, settled = self._settle_first_part(signed), 1
+            signed = corrected
         for step in settler.run(self.exchange, self.node, signed).steps:
             self.note(step)
         now = self.now()
         self.model.post_metering(now, signed.posting, signed.signatures)
-        carry = None
-        for part in signed.parts:
+        for part in signed.parts[settled:]:
             carry = self.model.settle(now, DAY, carry, part)
         carry = self.model.close_run(now, DAY, carry)
         for part in signed.parts:
             carry = self.model.certify(now, DAY, carry, part)
+
+    def _settle_first_part(self, signed: SignedPosting) -> RunCarry:
+        settler.post(self.exchange, self.node, signed)
+        self.model.post_metering(self.now(), signed.posting, signed.signatures)
+        message, nothing = abi.posting_tuple(signed.posting), abi.run_carry_tuple(None)
+        self.exchange.send_data(self.node, abi.settle(message, signed.parts[0], nothing))
+        return self.model.settle(self.now(), DAY, None, signed.parts[0])
 
     def note(self, step: operator.Step) -> None:
         self.gas.setdefault(step.name, []).append((step.gas_used, step.count))

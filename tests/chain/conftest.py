@@ -12,3 +12,10 @@ from chain_world import World, running_world
 def world() -> Iterator[World]:
     with running_world() as found:
         yield found
+
+
+@pytest.fixture
+def turned_back(world: World) -> Iterator[World]:
+    """The world, which after the test is as it was."""
+    with world.turned_back():
+        yield world

@@ -174,8 +174,8 @@ def test_a_kept_chain_answers_until_it_is_told_to_stop(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--day", "2018-01-01"], "2016-08-03 to 2017-07-30"),
-        (["--day", "2016-08-02"], "2016-08-03 to 2017-07-30"),
+        (["--day", "2018-01-01"], "2016-08-16 to 2017-07-30"),
+        (["--day", "2016-08-15"], "2016-08-16 to 2017-07-30"),
         (["--day", "14.6.2017"], "no date"),
         (["--homes", "18"], "homes 1 to 17"),
         (["--homes", "0"], "homes 1 to 17"),

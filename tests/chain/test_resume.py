@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 from chain_world import DAY, DAY_END, PROSUMERS, World, settle_entries
 from test_day import small_book
 
-from settlement.chain import books, operator, settler
+from settlement.chain import abi, books, operator, settler
 from settlement.chain.books import Limits, Prepared
 from settlement.chain.errors import OutOfGas, WrongProgress
 from settlement.chain.exchange import RunStage, Stage
-from settlement.chain.settler import SignedPosting
-
-
-@pytest.fixture
-def turned_back(world: World) -> Iterator[World]:
-    with world.turned_back():
-        yield world
+from settlement.chain.settler import Holdings, SignedPosting
+from settlement.reference.settlement import RunCarry
 
 
 def committed(world: World) -> Prepared:
@@ -135,12 +129,12 @@ def partial(world: World, signed: SignedPosting, steps: int) -> None:
     holdings = settler.read_holdings(world.exchange, signed)
     carry = None
     for step in range(steps):
-        carry = world_step(world, signed, holdings, carry, step)
+        carry = one_step(world, signed, holdings, carry, step)
 
 
-def world_step(world: World, signed: SignedPosting, holdings: settler.Holdings, carry, step: int):  # type: ignore[no-untyped-def]
-    from settlement.chain import abi
-
+def one_step(
+    world: World, signed: SignedPosting, holdings: Holdings, carry: RunCarry | None, step: int
+) -> RunCarry:
     message, brought = abi.posting_tuple(signed.posting), abi.run_carry_tuple(carry)
     if step < 4:
         world.exchange.send_data(world.node, abi.settle(message, signed.parts[step], brought))
