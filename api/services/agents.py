@@ -13,7 +13,8 @@ back at the feed-in price, one that is sold and not delivered bought at the reta
 
 which lies between feed-in and retail, at which the supplier buys and sells everything. Confidence differs by
 home and a little by hour, drawn from the seed. A low-carbon home bids half-way from there to retail for solar
-energy. By night only the supplier sells: an agent then bids retail, for what it needs in every scenario.
+energy. By night only the supplier sells: an agent then bids retail, for part of what it needs in every
+scenario.
 
 One order a side and quality covers all windows of the day. A low-carbon home buys low-carbon energy in the
 windows in which its forecast has sun, and any energy in the others: by night nothing of quality 5 is on
@@ -57,9 +58,11 @@ CONFIDENCE = (600, 850)
 """Per mille of the scenarios in which homes want to be right, both included."""
 CONFIDENCE_BY_HOUR = 50
 """How far that differs by hour, per mille, either way."""
-SCENARIOS = 20
+SCENARIOS = 28
 PAST_DAYS = 42
 """What an agent should be given: enough for a forecast before each of the days it learns from."""
+SURE_PART = (3, 4)
+"""By night, of what is needed in every scenario: a home gains nothing by buying ahead at retail but cover."""
 LOW_CARBON_HOMES = 3
 """One home in so many buys low-carbon energy, rounded up."""
 
@@ -152,7 +155,7 @@ def home_orders(past: Past, weekday: int, tariff: Tariff, agent: Character) -> t
     sun = sun_of(forecast_pv(past.pv_wh))
     position = scenarios(past, weekday)
     confidence = np.array(agent.confidence)
-    need = reached(-position, np.where(sun > 0, confidence, PER_MILLE))
+    need = np.where(sun > 0, reached(-position, confidence), sure_part(-position))
     surplus = reached(position, confidence)
     green = (sun > 0) & agent.low_carbon
     bids, asks = _limits(tariff, sun, agent)
@@ -196,6 +199,13 @@ def reached(amounts: Wh, confidence: Wh) -> Wh:
     found = np.take_along_axis(highest_first, np.maximum(0, place)[None, :], axis=0)[0]
     most: Wh = np.maximum(0, found)
     return most
+
+
+def sure_part(amounts: Wh) -> Wh:
+    """(W,) `SURE_PART` of what every scenario (S, W) reaches."""
+    part, whole = SURE_PART
+    least: Wh = np.maximum(0, amounts.min(axis=0))
+    return floor_div(least * part, whole)
 
 
 def _limits(tariff: Tariff, sun: Wh, agent: Character) -> tuple[list[int], list[int]]:

@@ -27,7 +27,7 @@ from oracle.homes import FIRST_DAY, LAST_DAY, WINDOW_LENGTH_S, Community, by_day
 from oracle.node import DayInputs
 from settlement.chain import deploy, events, operator, settler
 from settlement.chain.books import SealedBook, Session
-from settlement.chain.client import AnvilClock, Chain
+from settlement.chain.client import RECEIPT_TIMEOUT_S, AnvilClock, Chain
 from settlement.chain.deploy import Terms
 from settlement.chain.exchange import Exchange, Token
 from settlement.chain.operator import ClearedSession
@@ -46,8 +46,8 @@ GATE_BEFORE_S = 12 * HOUR_S
 """Noon of the day before."""
 HOME_DEPOSIT_NANO = 200 * 10**9
 SUPPLIER_DEPOSIT_NANO = 20_000 * 10**9
-FIRST_SESSION_DAY = FIRST_DAY + timedelta(days=2)
-"""With one past day behind the day of the gate."""
+FIRST_SESSION_DAY = FIRST_DAY + timedelta(days=15)
+"""With two weeks behind the day of the gate: agents that know less had better not trade."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,20 @@ class MeasuredChain(Chain):
         super().__init__(rpc, **options)
         self.phase = ""
         self.spent: dict[str, list[int]] = {}
+        self._pending: dict[bytes, tuple[str, int]] = {}
 
-    def send(self, signer: Signer, to: bytes | None, data: bytes, *, gas: int | None = None) -> Receipt:
-        receipt = super().send(signer, to, data, gas=gas)
-        spent = self.spent.setdefault(self.phase, [0, 0, 0])
-        for place, amount in enumerate((1, receipt.gas_used, len(data))):
-            spent[place] += amount
+    def submit(self, signer: Signer, to: bytes | None, data: bytes, *, gas: int | None = None) -> bytes:
+        tx_hash = super().submit(signer, to, data, gas=gas)
+        self._pending[tx_hash] = self.phase, len(data)
+        return tx_hash
+
+    def wait(self, tx_hash: bytes, timeout_s: int = RECEIPT_TIMEOUT_S) -> Receipt:
+        receipt = super().wait(tx_hash, timeout_s)
+        if tx_hash in self._pending:
+            phase, size = self._pending.pop(tx_hash)
+            spent = self.spent.setdefault(phase, [0, 0, 0])
+            for place, amount in enumerate((1, receipt.gas_used, size)):
+                spent[place] += amount
         return receipt
 
 

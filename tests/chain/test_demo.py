@@ -96,6 +96,16 @@ def test_every_phase_is_accounted_for(day) -> None:
     assert all(phase.transactions and phase.gas > 21_000 * phase.transactions for phase in phases.values())
 
 
+def test_no_transaction_is_forgotten(day) -> None:
+    blocks = [
+        day.chain.rpc("eth_getBlockByNumber", hex(number), False)
+        for number in range(day.chain.block_number() + 1)
+    ]
+    phases = day.facts().phases
+    assert sum(phase.transactions for phase in phases) == sum(len(block["transactions"]) for block in blocks)
+    assert sum(phase.gas for phase in phases) == sum(int(block["gasUsed"], 16) for block in blocks)
+
+
 def test_orders_know_nothing_of_the_days_after_the_gate_opened(day) -> None:
     before = day.home_orders()
     gate_day = day.plan.day - timedelta(days=1)

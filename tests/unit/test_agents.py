@@ -109,7 +109,7 @@ def test_a_low_carbon_home_buys_so_by_day_and_anything_by_night() -> None:
     past = small_past([900, 900, 900, 900], [0, 400, 600, 0])
     agent = Character((500,) * 4, low_carbon=True)
     night, day = home_orders(past, 3, tariff(windows=4), agent)
-    assert (night.quality, night.quantity_wh) == (ANY, (900, 0, 0, 900))
+    assert (night.quality, night.quantity_wh) == (ANY, (675, 0, 0, 675))
     assert (day.quality, day.quantity_wh) == (LOW_CARBON, (0, 500, 300, 0))
 
 
