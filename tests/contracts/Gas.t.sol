@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Carry, IClearing, Posted} from "../../contracts/interfaces/IClearing.sol";
+import {Posting} from "../../contracts/interfaces/IMetering.sol";
+import {ISettlement, RunCarry} from "../../contracts/interfaces/ISettlement.sol";
+import {Order} from "./support/Market.sol";
+import {MeteredDay} from "./support/MeteredDay.sol";
+
+/// @title Gas and bytecode size against snapshots/: beyond 2% either way is a failure
+/// @dev UPDATE_SNAPSHOTS=1 writes them anew. Gas is a whole transaction's: intrinsic, calldata and execution from cold storage.
+contract GasTest is MeteredDay {
+    string private constant GAS = "tests/contracts/snapshots/gas.json";
+    string private constant SIZES = "tests/contracts/snapshots/sizes.json";
+    uint256 private constant TOLERANCE_PERCENT = 2;
+
+    function setUp() external {
+        setUpWorld(48);
+    }
+
+    /// A day of 48 windows costs what it did: homes, then wide accounts.
+    function test_gas_is_as_snapped() external {
+        uint256 before = vm.snapshotState();
+        uint256[4] memory homes = [SELLER, BUYER, SECOND_SELLER, SECOND_BUYER];
+        measureDay("homes", homes);
+        vm.revertToState(before);
+        uint256[4] memory wide = [uint256(0xA1), 0xA2, 0xA3, 0xA4];
+        for (uint256 i; i < 4; ++i) {
+            register(vm.addr(wide[i]), 1, 1 << 20, true);
+            fund(vm.addr(wide[i]), RICH);
+        }
+        measureDay("wide", wide);
+    }
+
+    /// Contracts are as large as they were, and fit.
+    function test_sizes_are_as_snapped() external {
+        string[3] memory names = ["Exchange", "ClearingModule", "SettlementModule"];
+        for (uint256 i; i < 3; ++i) {
+            uint256 size = vm.getDeployedCode(string.concat("Exchange.sol:", names[i])).length;
+            isTrue(size <= 24_576, string.concat(names[i], " fits EIP-170"));
+            compare(SIZES, names[i], size);
+        }
+    }
+
+    /// @dev Two sell to two, all 48 windows; everyone is metered beside what it traded.
+    function measureDay(string memory who, uint256[4] memory keys) private {
+        uint24 epoch = openRound(0);
+        Order[] memory orders = new Order[](4);
+        for (uint256 i; i < 4; ++i) {
+            orders[i] =
+                order(keys[i], uint8(1 - i % 2), 1000 + 10 * i, int256(150_000 - 10_000 * int256(1 - i % 2)));
+        }
+        bytes32[] memory hashes = commit(epoch, orders);
+        Posted memory posted = postedFor(orders);
+        vm.prank(operator);
+        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        bytes memory call_ =
+            abi.encodeCall(IClearing.clear, (epoch, 0, posted, noCarry(), recordsOf(epoch, orders)));
+        measure(string.concat("clear_4_schedules_48_windows_", who), operator, call_);
+        Carry memory carry = carryAfter(orders, hashes);
+        call_ = abi.encodeCall(IClearing.closeZone, (epoch, 0, posted, carry, noFlows(), grid));
+        measure(string.concat("close_zone_48_windows_", who), operator, call_);
+        measureRun(who, keys);
+    }
+
+    function measureRun(string memory who, uint256[4] memory keys) private {
+        bytes memory entries;
+        RunCarry memory carry = initialRun();
+        uint256 count;
+        for (uint256 i; i < prosumers.length; ++i) {
+            bool traded;
+            for (uint256 k; k < 4; ++k) {
+                traded = traded || prosumers[i] == vm.addr(keys[k]);
+            }
+            if (!traded) continue;
+            ++count;
+            entries = bytes.concat(entries, entry(prosumers[i], 900));
+            countAccount(carry, prosumers[i], 900, 80_000, 240_000);
+        }
+        carry.parts = 1;
+        Posting memory p = postingOf(entries, 80_000, 240_000);
+        vm.warp(AFTERWARDS);
+        postDay(p);
+        bytes memory call_ = abi.encodeCall(ISettlement.settle, (p, entries, noRunCarry()));
+        measure(string.concat("settle_4_accounts_48_windows_", who), meterOperator, call_);
+    }
+
+    function measure(string memory name, address sender, bytes memory call_) private {
+        vm.cool(address(exchange));
+        vm.prank(sender);
+        (bool done, bytes memory answer) = address(exchange).call(call_);
+        uint256 used = vm.lastCallGas().gasTotalUsed;
+        if (!done) {
+            assembly {
+                revert(add(answer, 0x20), mload(answer))
+            }
+        }
+        compare(GAS, name, used + 21_000 + calldataGas(call_));
+    }
+
+    function calldataGas(bytes memory call_) private pure returns (uint256 gas_) {
+        for (uint256 i; i < call_.length; ++i) {
+            gas_ += call_[i] == 0 ? 4 : 16;
+        }
+    }
+
+    function compare(string memory file, string memory name, uint256 found) private {
+        string memory key = string.concat(".", name);
+        if (vm.envOr("UPDATE_SNAPSHOTS", false)) {
+            vm.writeJson(vm.toString(found), file, key);
+            return;
+        }
+        uint256 snapped = vm.parseJsonUint(vm.readFile(file), key);
+        uint256 drift = found > snapped ? found - snapped : snapped - found;
+        string memory what =
+            string.concat(name, ": ", vm.toString(snapped), " was snapped, now ", vm.toString(found));
+        isTrue(drift * 100 <= snapped * TOLERANCE_PERCENT, what);
+    }
+}
