@@ -226,7 +226,8 @@ class Chain:
         return decode_error(to_bytes(trace.get("output", "0x")))
 
     def _why_again(self, sent: Any, block: int) -> ChainError:
-        again = {"from": sent["from"], "to": sent["to"], "data": sent["input"]}
+        fields = {"from": sent["from"], "to": sent["to"], "data": sent["input"], "gas": sent["gas"]}
+        again = {name: value for name, value in fields.items() if value is not None}
         try:
             self._executed("eth_call", again, hex(block))
         except ChainError as error:

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from settlement.chain import abi, books
-from settlement.chain.books import ZONE, Limits, Prepared, SealedBook, Session
+from settlement.chain.books import ZONE, Prepared, SealedBook, Session
+from settlement.chain.chunks import Limits, plan_chunks
 from settlement.chain.client import MOST_GAS
 from settlement.chain.errors import OutOfGas, WrongProgress
 from settlement.chain.events import BookCommitted, GridSet, ZoneAdvanced, decode
@@ -165,7 +166,7 @@ def clear_all(
 ) -> tuple[Progress, list[Step]]:
     """Clears the orders that are left, chunk by chunk. A chunk that runs out of gas is halved."""
     steps: list[Step] = []
-    chunks = books.plan_chunks(prepared, _lanes(exchange, prepared), at.count, limits)
+    chunks = plan_chunks(prepared, _lanes(exchange, prepared), at.count, limits)
     while chunks:
         chunk = chunks.pop(0)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from chain_world import PROSUMERS, World
@@ -51,6 +52,21 @@ def test_a_revert_has_one_name_before_and_after_sending(world: World) -> None:
         world.chain.call(world.exchange.address, call)
     reverts.append((caught.value.name, caught.value.arguments))
     assert reverts == [("WithdrawalNotReady", (PROSUMERS[0].address, 0))] * 3
+
+
+def test_a_node_that_does_not_trace_still_names_the_error(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = world.chain.rpc
+
+    def rpc(method: str, *params: Any) -> Any:
+        if method.startswith("debug_"):
+            raise NodeError(method, "the method does not exist", -32601)
+        return ask(method, *params)
+
+    monkeypatch.setattr(world.chain, "rpc", rpc)
+    with pytest.raises(ContractRevert, match="WithdrawalNotReady"):
+        world.exchange.send(world.operator, "executeWithdrawal", PROSUMERS[0].address, gas=500_000)
 
 
 def test_running_out_of_gas_is_no_revert(world: World) -> None:

@@ -9,7 +9,8 @@ from chain_world import DAY, DAY_END, PROSUMERS, World, settle_entries
 from test_day import small_book
 
 from settlement.chain import abi, books, operator, settler
-from settlement.chain.books import Limits, Prepared
+from settlement.chain.books import Prepared
+from settlement.chain.chunks import Limits, plan_chunks
 from settlement.chain.errors import OutOfGas, WrongProgress
 from settlement.chain.exchange import RunStage, Stage
 from settlement.chain.settler import Holdings, SignedPosting
@@ -71,12 +72,12 @@ def test_chunks_keep_to_the_limits(turned_back: World) -> None:
     prepared = committed(turned_back)
     lanes = {order.schedule.trader: 16 for order in prepared.sealed.orders}
     for limits in (Limits(gas=500_000), Limits(bytes=4_000)):
-        chunks = books.plan_chunks(prepared, lanes, limits=limits)
+        chunks = plan_chunks(prepared, lanes, limits=limits)
         assert len(chunks) > 2
         assert [at for chunk in chunks for at in chunk] == list(range(12))
-    assert books.plan_chunks(prepared, lanes) == [range(12)]
-    assert books.plan_chunks(prepared, lanes, start=5) == [range(5, 12)]
-    assert books.plan_chunks(prepared, lanes, start=12) == []
+    assert plan_chunks(prepared, lanes) == [range(12)]
+    assert plan_chunks(prepared, lanes, start=5) == [range(5, 12)]
+    assert plan_chunks(prepared, lanes, start=12) == []
 
 
 def test_another_book_than_the_committed_one_is_told(turned_back: World) -> None:
