@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     out: Path = arguments.out
     check_folder(out)
     started = time.perf_counter()
-    with _terminated_as_interrupted(), _step(console, "compile the contracts"):
+    with _terminated_as_interrupted(), _step(console, "compile   the contracts"):
         compile_contracts()
     with (
         _terminated_as_interrupted(),
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         day = CommunityDay(plan, cast, measured, MeasuredChain(str(anvil.ipc_path)))
         facts = play(day, console, anvil.rpc_url, out)
         report = economics(facts)
-        with _step(console, f"write the report to {out / PAGE}"):
+        with _step(console, "report    tables, plots, files"):
             write_report(report, out)
         _show(report, console, arguments.json, time.perf_counter() - started, anvil.rpc_url, out)
         if arguments.keep:
@@ -99,27 +99,25 @@ def play(day: CommunityDay, console: Console, rpc: str, out: Path) -> DayFacts:
             step()
         if step == day.deploy:
             write_deployment(day.exchange.deployment, out / DEPLOYMENT)
-            console.print(f"    Exchange {checksum(day.exchange.address)} at {rpc}  ({out / DEPLOYMENT})")
+            console.print(f"            Exchange {checksum(day.exchange.address)}")
+            console.print(f"            on {rpc}, kept in {out / DEPLOYMENT}", soft_wrap=True)
     facts = day.facts()
     checks: tuple[AuditCheck, ...] = ()
     if find_spec("settlement.audit"):
-        with _step(console, "audit   everything again, from the chain alone"):
+        with _step(console, "audit     all of it again, from the chain alone"):
             checks = audit_chain(rpc, facts.exchange)
     return replace(facts, checks=checks)
 
 
 def _steps(day: CommunityDay) -> list[tuple[str, Callable[[], Any]]]:
-    cast = day.cast
-    homes = f"{len(cast.homes)} home" + ("s" if len(cast.homes) > 1 else "")
+    count = len(day.cast.homes)
+    homes = f"{count} home" + ("s" if count > 1 else "")
     return [
         ("deploy    contracts and roles", day.deploy),
-        (
-            f"register  {homes} with meters, {len(cast.oracles)} oracle nodes, the supplier, deposits",
-            day.register,
-        ),
-        (f"order     agents of {homes} sign for {day.plan.day}", day.order),
-        ("clear     the auction; the contract proves it", day.clear),
-        ("deliver   meters sign, oracle nodes agree 2 of 3, the day is posted", day.deliver),
+        (f"register  {homes}, meters, oracle, supplier", day.register),
+        (f"order     agents of {homes} sign for tomorrow", day.order),
+        ("clear     the auction, proved by the contract", day.clear),
+        ("deliver   meters sign, 2 of 3 oracle nodes agree", day.deliver),
         ("settle    imbalances and certificates", day.settle),
     ]
 
@@ -134,7 +132,7 @@ def _step(console: Console, told: str, day: CommunityDay | None = None) -> Itera
     seconds = time.perf_counter() - start
     transactions, gas = (after - b for after, b in zip(_spent(day), before, strict=True))
     cost = f"{transactions:3} tx {gas / 1e6:6.2f} M gas" if transactions else ""
-    console.print(f"[green]✓[/] {told:72} {cost:20} {seconds:6.2f} s")
+    console.print(f"[green]✓[/] {told:48} {cost:19} {seconds:6.2f} s")
 
 
 @contextmanager
@@ -159,15 +157,14 @@ def _show(report: DayEconomics, console: Console, as_json: bool, seconds: float,
         return
     console.print()
     print_tables(console, report)
-    console.print(
-        f"Report: {out / PAGE}   ({seconds:.1f} s in all; keys follow from the seed: never for value)"
-    )
+    console.print(f"Report: {out / PAGE}  ({seconds:.1f} s in all)", soft_wrap=True)
+    console.print("The keys of this run follow from its seed: never use one for value.")
 
 
 def _keep(console: Console, rpc: str, exchange: str) -> None:
     """Until Ctrl-C or SIGTERM; both are a good end."""
-    console.print(f"The chain stays at {rpc}: Ctrl-C ends it. Audit it with")
-    console.print(f"  trellis audit --rpc {rpc} --address {exchange}")
+    console.print(f"The chain stays at {rpc}: Ctrl-C ends it. Audit it with", soft_wrap=True)
+    console.print(f"  trellis audit --rpc {rpc} --address {exchange}", soft_wrap=True)
     sys.stdout.flush()
     try:
         while True:

@@ -21,8 +21,8 @@ from settlement.reports.text import (
     signed_money,
 )
 
-LEAST_WIDTH = 120
-"""Of a table that goes to a file or a pipe."""
+LEAST_WIDTH = 100
+"""Of a table that goes to a file or a pipe; in a narrower terminal columns stand closer."""
 
 
 def report_console(*, stderr: bool = False) -> Console:
@@ -35,7 +35,10 @@ def report_console(*, stderr: bool = False) -> Console:
 
 def print_tables(console: Console, day: DayEconomics) -> None:
     for table in tables(day):
+        if console.width < LEAST_WIDTH:
+            table.padding = 0
         console.print(table)
+        console.print()
 
 
 def tables(day: DayEconomics) -> Iterator[Table]:
@@ -54,7 +57,16 @@ def homes_table(day: DayEconomics) -> Table:
     unit = day.facts.currency
     table = _table(f"Homes · {day.facts.date} (energy in kWh, money in {unit})")
     table.add_column("", no_wrap=True)
-    columns = ("bought", "sold", "imbalance", "certified", "bill", "retail only", "market gain", "errors")
+    columns = (
+        "bought",
+        "sold",
+        "imbalance",
+        "certi-\nfied",
+        "bill",
+        "retail\nonly",
+        "market\ngain",
+        "errors",
+    )
     for name in (*columns, "gain"):
         table.add_column(name, justify="right", no_wrap=True)
     for bill in day.homes:
@@ -65,11 +77,12 @@ def homes_table(day: DayEconomics) -> Table:
     table.add_row("All homes", *_total_cells(day, day.homes), style="bold")
     for bill in day.others:
         others = (kwh(bill.bought_wh), kwh(bill.sold_wh), _imbalance(bill.surplus_wh, bill.deficit_wh))
-        table.add_row(bill.member.name, *others, "", money(bill.bill_nano))
+        table.add_row(bill.member.name.split()[0], *others, "", money(bill.bill_nano))
     table.add_section()
     total = sum(bill.bill_nano for bill in day.bills)
     table.add_row("Everyone", "", "", "", "", f"{total} nano", style="bold")
-    table.caption = "* buys low-carbon energy by day   † some of its readings were estimated"
+    table.caption = "* buys low-carbon energy by day   † some of its readings were estimated\n"
+    table.caption += "imbalance: above and below what was contracted, at the supplier's prices"
     return table
 
 
@@ -151,6 +164,7 @@ def market_rows(day: DayEconomics) -> list[tuple[str, str, str]]:
 
 def market_table(day: DayEconomics) -> Table:
     table = _table("Market")
+    table.show_header = False
     table.add_column("")
     table.add_column("", justify="right")
     table.add_column("")
