@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from typing import Any
 
+from settlement.cli import GROUP
 from settlement.errors import TrellisError
 from settlement.reports.facts import AuditCheck
 
@@ -27,14 +29,16 @@ def audit_chain(rpc: str, address: str) -> tuple[AuditCheck, ...]:
     return found
 
 
+def has_audit() -> bool:
+    """Whether this installation has `trellis audit`."""
+    return any(command.name == "audit" for command in entry_points(group=GROUP))
+
+
 def checks_of(told: dict[str, Any]) -> tuple[AuditCheck, ...]:
-    """The checks of its JSON."""
-    return tuple(
-        AuditCheck(
-            name=str(one["check"]),
-            count=int(one["count"]),
-            holds=bool(one["holds"]),
-            detail=str(one.get("detail") or ""),
-        )
-        for one in told["checks"]
-    )
+    """The checks of its JSON. KeyError where it is of another form."""
+    return tuple(_check(one) for one in told["checks"])
+
+
+def _check(one: dict[str, Any]) -> AuditCheck:
+    name, holds = ("check" if "check" in one else "name"), ("holds" if "holds" in one else "ok")
+    return AuditCheck(str(one[name]), int(one["count"]), bool(one[holds]), str(one.get("detail") or ""))

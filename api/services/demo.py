@@ -15,14 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
-from api.services.audit import audit_chain
+from api.services.audit import audit_chain, has_audit
 from api.services.cast import make_cast
 from api.services.community import CommunityDay, MeasuredChain, Plan, check_day, checksum
 from oracle.homes import load_homes
@@ -103,7 +102,7 @@ def play(day: CommunityDay, console: Console, rpc: str, out: Path) -> DayFacts:
             console.print(f"            on {rpc}, kept in {out / DEPLOYMENT}", soft_wrap=True)
     facts = day.facts()
     checks: tuple[AuditCheck, ...] = ()
-    if find_spec("settlement.audit"):
+    if has_audit():
         with _step(console, "audit     all of it again, from the chain alone"):
             checks = audit_chain(rpc, facts.exchange)
     return replace(facts, checks=checks)

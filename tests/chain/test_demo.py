@@ -236,3 +236,8 @@ def test_checks_are_read_from_the_auditors_json() -> None:
         ("fills", 3, False, "order 7"),
         ("x", 0, True, ""),
     ]
+
+
+def test_an_audit_that_cannot_run_says_so() -> None:
+    with pytest.raises(TrellisError, match="the audit did not run"):
+        audit.audit_chain("http://127.0.0.1:1", "0x" + "11" * 20)
