@@ -21,6 +21,7 @@ contract ClearingTest is Market {
     // --- fills
 
     /// Any book of quality 0 is proved from the crossing of its supply and demand, and nobody trades beyond a limit.
+    /// forge-config: default.fuzz.runs = 64
     function test_any_book_is_proved(uint16[5] calldata wh, int32[5] calldata limits, uint8 sides) external {
         uint256[5] memory keys = [SELLER, BUYER, SECOND_SELLER, SECOND_BUYER, WIDE];
         Order[] memory orders = new Order[](5);
@@ -35,6 +36,7 @@ contract ClearingTest is Market {
     }
 
     /// At-price orders share what there is by cumulative rounding in the order of their hashes: exactly, in sum.
+    /// forge-config: default.fuzz.runs = 64
     function test_at_price_shares_sum_exactly(uint16[4] calldata wh, uint16 demand) external {
         uint256[4] memory keys = [SELLER, SECOND_SELLER, SECOND_BUYER, WIDE];
         Order[] memory orders = new Order[](5);
