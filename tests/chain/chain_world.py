@@ -347,6 +347,8 @@ def shown(event: Any, epoch: int) -> tuple[Any, ...] | None:
     """What both kinds of event tell, the chain's and the model's, by name; None for those only one has."""
     name = type(event).__name__.replace("Transferred", "Transfer")
     names = _SHOWN.get(name)
+    if name == "ScheduleCleared":
+        epoch = 0  # its order is of one session
     return None if names is None else (name, epoch, *(_value(event, one) for one in names))
 
 
