@@ -299,3 +299,34 @@ class IncompleteRun(Refused):
 
 class EnergyNotConserved(Refused):
     """Contracted energy does not sum to zero, so somebody's was not settled: (window, wh)."""
+
+
+# Keys, meters and pauses ------------------------------------------------------------------------------
+
+
+class InsufficientAllowance(Refused):
+    """The owner has not approved as much: (spender, allowed, needed, id)."""
+
+
+class BadMeter(Refused):
+    """The key is not a point of P-256, or the meter is registered: (meter)."""
+
+
+class UnknownMeter(Refused):
+    """The meter was never registered, or is revoked: (meter)."""
+
+
+class BadQuorum(Refused):
+    """The quorum is zero or larger than the number of nodes: (quorum)."""
+
+
+class ExchangePaused(Refused):
+    """The Exchange is paused at most until then: (until)."""
+
+
+class PauseTooSoon(Refused):
+    """The last pause ended too recently: (not before)."""
+
+
+class NotPaused(Refused):
+    """There is no pause to end: ()."""

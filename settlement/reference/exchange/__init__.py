@@ -3,7 +3,7 @@
 A method is one transaction: it takes the time as `now`, changes `state` and appends to `events`, or raises a
 `Refused` and leaves both as they were. Bases, one concern each, as in the contract:
 
-    Core <- Accounts <- Tokens <- Auction <- Clearing <- Metering <- Exchange
+    Core <- Emergency <- Accounts <- Tokens <- Auction <- Clearing <- Registry <- Metering <- Exchange
 
 Who may send what (operator, oracle, administrator) is the shell's business and not modelled; who signed is.
 
@@ -11,8 +11,7 @@ A session goes OPEN, COMMITTED, POSTED, PROVED; it is VOID if its book is not co
 is not proved by `proveBy`, both inclusive. From its gate until it is proved or void, nothing else changes
 accounts.
 
-Not modelled: pauses, allowances of ERC-6909, meter keys, and the settlement token beyond `vault`, what it
-holds.
+Not modelled: the settlement token beyond `vault`, what it holds.
 """
 
 from settlement.reference.exchange.events import Event

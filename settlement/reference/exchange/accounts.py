@@ -12,13 +12,14 @@ from settlement.reference.errors import (
     WithdrawalNotReady,
 )
 from settlement.reference.exchange import events
-from settlement.reference.exchange.core import ENDED, Core, transaction
+from settlement.reference.exchange.core import ENDED, transaction
+from settlement.reference.exchange.emergency import Emergency
 from settlement.reference.exchange.state import Request, Stage
 from settlement.reference.messages import Withdrawal
 from settlement.reference.words import check_uint
 
 
-class Accounts(Core):
+class Accounts(Emergency):
     """Cash is nano throughout."""
 
     # Members ----------------------------------------------------------------------------------------------
@@ -89,6 +90,7 @@ class Accounts(Core):
     @transaction
     def deposit(self, now: int, account: bytes, amount: int) -> None:
         """Settlement tokens come in for a member."""
+        self.require_running(now)
         self.require_quiet(now)
         self.member(account)
         check_uint("amount", amount, 256)
@@ -104,6 +106,7 @@ class Accounts(Core):
 
         Cash stays cover for the sessions opened so far, whose orders counted on it, and for none after.
         """
+        self.require_running(now)
         self.require_quiet(now)
         self.member(account)
         check_uint("amount", amount, 256)
@@ -130,6 +133,7 @@ class Accounts(Core):
 
         InsufficientCash if less is free; the balancing party keeps what members owe.
         """
+        self.require_running(now)
         self.require_quiet(now)
         request = self.state.requests.pop(account, None)
         if request is None or request.epoch > self.ended_through(now):

@@ -58,6 +58,7 @@ class Auction(Tokens):
         BadSession, naming the field, if it does not fit itself, its day, or the session before;
         NotCarried while the balancing party could not pay what members owe.
         """
+        self.require_running(now)
         session = sessions.session_id(params)
         sessions.check(params)
         self._check_day(params)
@@ -108,6 +109,7 @@ class Auction(Tokens):
         """Fixes count and root of the zone's orders, between the gate and `commitBy`, once every earlier
         session ended.
         """
+        self.require_running(now)
         record = self.require_stage(now, session, Stage.OPEN)
         if now < record.params.gate:
             raise GateStillOpen(session, record.params.gate)

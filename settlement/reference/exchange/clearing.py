@@ -32,6 +32,7 @@ class Clearing(Auction):
     @transaction
     def post_header(self, now: int, session: bytes, header: Header) -> None:
         """The session's quality potentials, once."""
+        self.require_running(now)
         self.require_stage(now, session, Stage.COMMITTED)
         clearing.check_header(self.market(session), header)
         header_hash = clearing.header_hash(header)
@@ -63,6 +64,7 @@ class Clearing(Auction):
         records: bytes,
     ) -> Carry:
         """Reads the orders of a chunk: fills, tokens and cash of each, and what the next chunk must bring."""
+        self.require_running(now)
         carry = self._brought(now, session, header, posting, carry)
         record = self.session(session)
         for order in schedule.decode_all(records, session, record.params.kind, ZONE):
@@ -164,6 +166,7 @@ class Clearing(Auction):
         flows: tuple[int, ...],
     ) -> None:
         """Proves the session, its only zone being the root."""
+        self.require_running(now)
         carry = self._brought(now, session, header, posting, carry)
         record = self.session(session)
         assert record.commitment is not None

@@ -8,6 +8,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from settlement.reference import eip712
 from settlement.reference.errors import (
     ClearingInProgress,
+    ExchangePaused,
     Expired,
     InvalidAccountNonce,
     WrongSigner,
@@ -50,17 +51,16 @@ class Core:
         window_length: int,
         oracles: frozenset[bytes] = frozenset(),
         quorum: int = 1,
+        max_pause: int = 0,
     ) -> None:
-        """`window_length` in seconds is the energy market's for ever; `oracles_needed` of `oracles` sign a
-        posting.
+        """`window_length` and `max_pause`, in seconds, are fixed for ever; `quorum` of `oracles` sign a
+        posting until that is changed.
         """
         assert window_length in WINDOW_LENGTHS
-        assert quorum >= 1
         self.separator = eip712.domain_separator(chain_id, check_address("contract", contract))
         self.window_length = window_length
-        self.oracles = oracles
-        self.quorum = quorum
-        self.state = State()
+        self.max_pause = max_pause
+        self.state = State(oracles=oracles, quorum=quorum)
 
     @property
     def events(self) -> list[Event]:
@@ -80,9 +80,36 @@ class Core:
     def stage(self, now: int, session: bytes) -> Stage:
         """How far the session is at `now`; void if its commitment or its proof is late."""
         record = self.session(session)
-        params, stage = record.params, record.stage
-        deadline = params.commit_by if stage is Stage.OPEN else params.prove_by
-        return Stage.VOID if stage is not Stage.PROVED and now > deadline else stage
+        late = record.stage is not Stage.PROVED and now > self.deadline(now, record)
+        return Stage.VOID if late else record.stage
+
+    def deadline(self, now: int, record: SessionRecord) -> int:
+        """Of the commitment, then of the proof, with what pauses add: `max_pause` at most, all together."""
+        plain = record.params.commit_by if record.stage is Stage.OPEN else record.params.prove_by
+        elapsed = self.pause_elapsed(now)
+        extension = record.extension
+        if self.held_up(record, plain + extension, elapsed):
+            extension = min(extension + elapsed, self.max_pause)
+        return plain + extension
+
+    def held_up(self, record: SessionRecord, deadline: int, elapsed: int) -> bool:
+        """Whether the pause found the deadline ahead, and the gate came before the pause's end."""
+        began = self.state.paused_at
+        return began is not None and deadline >= began and record.params.gate <= began + elapsed
+
+    def pause_elapsed(self, now: int) -> int:
+        """Seconds that the pause whose end is not written down has lasted."""
+        began = self.state.paused_at
+        return 0 if began is None else min(now - began, self.max_pause)
+
+    def is_paused(self, now: int) -> bool:
+        began = self.state.paused_at
+        return began is not None and now < began + self.max_pause
+
+    def require_running(self, now: int) -> None:
+        """ExchangePaused during a pause."""
+        if self.is_paused(now):
+            raise ExchangePaused((self.state.paused_at or 0) + self.max_pause)
 
     def require_stage(self, now: int, session: bytes, stage: Stage) -> SessionRecord:
         """The session, if it is at this stage; else WrongStage."""

@@ -161,3 +161,52 @@ class AccountCertified(Event):
 class RunCertified(Event):
     zone: int
     day: int
+
+
+@dataclass(frozen=True)
+class Approved(Event):
+    owner: bytes
+    spender: bytes
+    id: int
+    amount_wh: int
+
+
+@dataclass(frozen=True)
+class OperatorSet(Event):
+    owner: bytes
+    spender: bytes
+    approved: bool
+
+
+@dataclass(frozen=True)
+class MeterRegistered(Event):
+    meter: bytes
+    account: bytes
+    x: bytes
+    y: bytes
+
+
+@dataclass(frozen=True)
+class MeterRevoked(Event):
+    meter: bytes
+
+
+@dataclass(frozen=True)
+class OracleChanged(Event):
+    node: bytes
+    active: bool
+
+
+@dataclass(frozen=True)
+class QuorumChanged(Event):
+    quorum: int
+
+
+@dataclass(frozen=True)
+class Paused(Event):
+    until: int
+
+
+@dataclass(frozen=True)
+class Unpaused(Event):
+    at: int

@@ -13,8 +13,9 @@ from settlement.reference.errors import (
     WindowNotOver,
 )
 from settlement.reference.exchange import events
-from settlement.reference.exchange.clearing import ZONE, Clearing
+from settlement.reference.exchange.clearing import ZONE
 from settlement.reference.exchange.core import transaction
+from settlement.reference.exchange.registry import Registry
 from settlement.reference.exchange.state import RunRecord, RunStage
 from settlement.reference.posting import Posting
 from settlement.reference.product_id import ENERGY
@@ -23,7 +24,7 @@ NOTHING = Posting(0, 0, 0, 0, 0, bytes(32), (), (), ())
 """What a first posting follows: its sequence is at least 1."""
 
 
-class Metering(Clearing):
+class Metering(Registry):
     """One posting a zone and day; a later one may correct what is not settled yet."""
 
     @transaction
@@ -31,6 +32,7 @@ class Metering(Clearing):
         """Stores what enough oracles signed about a day that has ended. Signatures in ascending order of
         signer.
         """
+        self.require_running(now)
         day = self.day(message.first_window)
         digest = eip712.digest(self.separator, posting.struct_hash(message))
         self._check_signers(digest, signatures)
@@ -73,12 +75,12 @@ class Metering(Clearing):
         return True
 
     def _check_signers(self, digest: bytes, signatures: Sequence[bytes]) -> None:
-        if len(signatures) < self.quorum:
-            raise QuorumNotReached(len(signatures), self.quorum)
+        if len(signatures) < self.state.quorum or not self.state.quorum:
+            raise QuorumNotReached(len(signatures), self.state.quorum)
         last = b""
         for signature in signatures:
             signer = eip712.recover(digest, signature)
-            if signer <= last or signer not in self.oracles:
+            if signer <= last or signer not in self.state.oracles:
                 raise BadOracleSignature(signer)
             last = signer
 

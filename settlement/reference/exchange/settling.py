@@ -83,6 +83,7 @@ class Settling(Metering):
     @transaction
     def settle(self, now: int, day: int, carry: RunCarry | None, part: bytes) -> RunCarry:
         """Settles the next part of the posting; the first brings no carry."""
+        self.require_running(now)
         self.require_quiet(now)
         run, under = self.run(day), self.settlement_day(now, day)
         self._require_run(day, run.stage in (RunStage.POSTED, RunStage.SETTLING))
@@ -140,6 +141,7 @@ class Settling(Metering):
 
         It is not metered: its own products are burned, its reserves return, and it earns no certificates.
         """
+        self.require_running(now)
         self.require_quiet(now)
         run, under = self.run(day), self.settlement_day(now, day)
         self._require_run(day, run.stage in (RunStage.POSTED, RunStage.SETTLING))
@@ -166,6 +168,7 @@ class Settling(Metering):
     @transaction
     def certify(self, now: int, day: int, carry: RunCarry, part: bytes) -> RunCarry:
         """Turns the claims of the next part's accounts into certificates, once the run is settled."""
+        self.require_running(now)
         self.require_quiet(now)
         run, under = self.run(day), self.settlement_day(now, day)
         self._require_run(day, run.stage is RunStage.SETTLED)

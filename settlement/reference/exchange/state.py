@@ -49,6 +49,8 @@ class SessionRecord:
     header_hash: bytes | None = None
     carry_hash: bytes | None = None
     """What its zone carries between chunks; None before the first."""
+    extension: int = 0
+    """Seconds that finished pauses added to its deadlines."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,14 @@ class RunRecord:
     """None before the first part is settled."""
 
 
+@dataclass(frozen=True)
+class Meter:
+    """Whose meter it is, and its key; a revoked meter has none."""
+
+    account: bytes
+    key: tuple[bytes, bytes] | None
+
+
 @dataclass
 class State:
     """Values are immutable, so that a copy of the maps is a copy of the state."""
@@ -85,6 +95,10 @@ class State:
     """Messages each account has had relayed."""
     accepted: dict[tuple[bytes, bytes, int], int] = field(default_factory=dict)
     """Wh that a recipient agreed to take, by recipient, sender and product."""
+    allowances: dict[tuple[bytes, bytes, int], int] = field(default_factory=dict)
+    """Wh that a spender may transfer, by owner, spender and product."""
+    operators: frozenset[tuple[bytes, bytes]] = frozenset()
+    """Owner and spender, where the spender may transfer everything."""
     lanes: dict[tuple[bytes, int], int] = field(default_factory=dict)
     """Packed windows by account and group key. Certification leaves in a claim's lane its certificate."""
     grids: tuple[Grid, ...] = ()
@@ -92,6 +106,13 @@ class State:
     sessions: dict[bytes, SessionRecord] = field(default_factory=dict)
     epochs: tuple[bytes, ...] = ()
     """Session ids in the order they were opened; the first has number 1."""
+    oracles: frozenset[bytes] = frozenset()
+    quorum: int = 0
+    """How many oracles sign a posting; while it is zero nothing can be posted."""
+    meters: dict[bytes, Meter] = field(default_factory=dict)
+    paused_at: int | None = None
+    """When the current pause, or the last whose end is not written down, began."""
+    last_pause_end: int | None = None
     runs: dict[tuple[int, int], RunRecord] = field(default_factory=dict)
     """By zone and day."""
     total_negative: int = 0

@@ -3,6 +3,7 @@
 from settlement.reference import packed_windows, product_id, quality
 from settlement.reference.accounts import PROSUMER
 from settlement.reference.errors import (
+    InsufficientAllowance,
     InsufficientBalance,
     InsufficientCash,
     NotAccepted,
@@ -16,6 +17,9 @@ from settlement.reference.exchange.state import RunStage, SessionRecord, Stage
 from settlement.reference.messages import Acceptance, Transfer
 from settlement.reference.product_id import CERTIFICATE, CLAIM, ENERGY, ProductId
 from settlement.reference.words import check_uint
+
+UNLIMITED = (1 << 256) - 1
+"""An allowance that is not used up."""
 
 
 class Tokens(Accounts):
@@ -95,6 +99,7 @@ class Tokens(Accounts):
         """Hands a claim or a certificate to a prosumer. A claim's reserve goes with it, if the recipient
         agreed.
         """
+        self.require_running(now)
         self.require_quiet(now)
         product = product_id.decode(id)
         balance = self.balance(now, sender, id)
@@ -108,6 +113,30 @@ class Tokens(Accounts):
         self.burn(sender, product, amount)
         self.mint(to, product, amount)
         self.emit(events.Transferred(sender, to, id, amount))
+
+    @transaction
+    def transfer_from(self, now: int, spender: bytes, sender: bytes, to: bytes, id: int, amount: int) -> None:
+        """The same by the sender itself, its operator, or whom it approved; InsufficientAllowance else."""
+        if spender != sender and (sender, spender) not in self.state.operators:
+            allowed = self.state.allowances.get((sender, spender, id), 0)
+            if allowed < amount:
+                raise InsufficientAllowance(spender, allowed, amount, id)
+            if allowed != UNLIMITED:
+                self.state.allowances[(sender, spender, id)] = allowed - amount
+        self.transfer(now, sender, to, id, amount)
+
+    @transaction
+    def approve(self, owner: bytes, spender: bytes, id: int, amount: int) -> None:
+        """Lets a spender transfer up to `amount` of a product, in place of any earlier approval."""
+        self.state.allowances[(owner, spender, id)] = check_uint("amount", amount, 256)
+        self.emit(events.Approved(owner, spender, id, amount))
+
+    @transaction
+    def set_operator(self, owner: bytes, spender: bytes, approved: bool) -> None:
+        """Lets a spender transfer everything, or no longer."""
+        pair = {(owner, spender)}
+        self.state.operators = self.state.operators | pair if approved else self.state.operators - pair
+        self.emit(events.OperatorSet(owner, spender, approved))
 
     @transaction
     def transfer_signed(self, now: int, message: Transfer, signature: bytes) -> None:

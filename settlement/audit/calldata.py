@@ -1,0 +1,105 @@
+"""What a call to the Exchange says, in the reference's types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from eth_abi.exceptions import DecodingError
+
+from settlement.chain.abi import CODEC, Entry, exchange_interface
+from settlement.reference import cell, marginal, merkle, potential
+from settlement.reference.clearing import Carry, Header, ZonePosting
+from settlement.reference.merkle import Frontier
+from settlement.reference.messages import Acceptance, Transfer, Withdrawal
+from settlement.reference.posting import Posting
+from settlement.reference.session import Grid, SessionParams
+from settlement.reference.settlement import RunCarry, Tally, WindowSum
+from settlement.reference.words import field, signed_field
+
+Posted = tuple[Header, ZonePosting]
+
+
+@cache
+def _by_selector() -> dict[bytes, Entry]:
+    return {entry.selector: entry for entry in exchange_interface().functions.values()}
+
+
+def function_of(data: bytes) -> Entry | None:
+    """Which function is called; None if the Exchange has no such function."""
+    return _by_selector().get(data[:4])
+
+
+def arguments(entry: Entry, data: bytes) -> tuple[Any, ...]:
+    """The call's arguments. ValueError if it has none such.
+
+    Padding of `bytes` is not looked at: the contract does not either.
+    """
+    try:
+        values = CODEC.decode(entry.types, data[4:], strict=False)
+        return tuple(
+            _RICH.get(one.type, lambda value: value)(value)
+            for one, value in zip(entry.inputs, values, strict=True)
+        )
+    except (DecodingError, OverflowError) as cause:
+        raise ValueError(f"its arguments are not {entry.signature}'s") from cause
+
+
+def header(words: tuple[int, ...]) -> Header:
+    return Header(tuple(map(potential.unpack, words)))
+
+
+def _posted(values: tuple[tuple[int, ...], ...]) -> Posted:
+    qualities, energy, marginals = values
+    zone = ZonePosting(tuple(map(potential.unpack, energy)), tuple(map(marginal.unpack, marginals)))
+    return header(qualities), zone
+
+
+def _carry(values: tuple[Any, ...]) -> Carry | None:
+    """None where nothing is brought, as to a first chunk."""
+    cells, last, count, frontier = values
+    if not cells and not any(last) and not count and not any(map(any, frontier)):
+        return None
+    return Carry(tuple(map(cell.unpack, cells)), last, Frontier(count, tuple(frontier)))
+
+
+def _run_carry(values: tuple[Any, ...]) -> RunCarry | None:
+    """None where nothing is brought, as to a first part."""
+    tallies, windows, cash, last, parts = values
+    if not tallies and not windows and not cash and not any(last) and not parts:
+        return None
+    return RunCarry(tuple(map(_tally, tallies)), tuple(map(_window, windows)), cash, last, parts)
+
+
+def _tally(word: int) -> Tally:
+    return Tally(*(field(word, at, 64) for at in (0, 64, 128, 192)))
+
+
+def _window(word: int) -> WindowSum:
+    return WindowSum(signed_field(word, 0, 128), signed_field(word, 128, 128))
+
+
+def _type(name: str, parameter: str) -> str:
+    inputs = exchange_interface().function(name).inputs
+    return next(one.type for one in inputs if one.name == parameter)
+
+
+_RICH: dict[str, Callable[[Any], Any]] = {
+    _type("setGrid", "grid"): lambda values: Grid(*values),
+    _type("openSession", "params"): lambda values: SessionParams(*values),
+    _type("clear", "posted"): _posted,
+    _type("clear", "carry"): _carry,
+    _type("settle", "posting"): lambda values: Posting(*values),
+    _type("settle", "carry"): _run_carry,
+}
+"""By type: structs that become values of the reference."""
+
+MESSAGES: dict[str, Callable[..., Any]] = {
+    "relayWithdrawal": Withdrawal,
+    "relayTransfer": Transfer,
+    "relayAcceptance": Acceptance,
+}
+"""What each relayed call carries; transfers and acceptances have the same types in another order."""
+
+assert merkle.DEPTH == 20

@@ -1,0 +1,397 @@
+"""Every call to the Exchange, made again on the reference.
+
+A call that succeeded on the chain must succeed here, tell the same events, and come from somebody who may
+make it; one that failed must be refused here too. A call that is not understood is a Difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from settlement.audit import told
+from settlement.audit.administration import RESTRICTED, Manager
+from settlement.audit.calldata import MESSAGES, arguments, function_of, header
+from settlement.audit.findings import Difference, Findings
+from settlement.audit.history import Block, Sent
+from settlement.audit.sums import Sums
+from settlement.audit.told import Teller, Told, tell
+from settlement.chain.abi import interface
+from settlement.chain.client import GAS_SLACK
+from settlement.chain.rpc import Log
+from settlement.reference import clearing, posting, schedule, session, settlement
+from settlement.reference.accounts import Member
+from settlement.reference.clearing import Carry, Commitment, Header, ZonePosting
+from settlement.reference.errors import Refused
+from settlement.reference.exchange import Exchange
+from settlement.reference.exchange import events as model
+from settlement.reference.messages import Transfer
+from settlement.reference.posting import Posting
+from settlement.reference.schedule import SignedSchedule
+from settlement.reference.session import Grid
+from settlement.reference.settlement import RunCarry
+
+ZONE = 0
+NO_SESSION = bytes(32)
+
+EXECUTE, MULTICALL = "execute", "multicall"
+
+
+@dataclass
+class Cleared:
+    """What was read of a session: its orders, why some fill nothing, and the posted potentials."""
+
+    orders: list[SignedSchedule] = field(default_factory=list)
+    reasons: list[int] = field(default_factory=list)
+    header: Header | None = None
+    zone: ZonePosting | None = None
+
+
+class Replay:
+    """One deployment, done again."""
+
+    def __init__(
+        self, exchange: Exchange, address: bytes, token: bytes, manager: Manager, findings: Findings
+    ) -> None:
+        self.exchange, self.address, self.token = exchange, address, token
+        self.manager, self.findings = manager, findings
+        self.teller, self.sums = Teller(exchange), Sums()
+        self.cleared: dict[bytes, Cleared] = {}
+        self.proved: list[bytes] = []
+        """Sessions proved by the block being replayed."""
+        self.seen: set[bytes] = set()
+        """Every address that sent or was named."""
+        self.nodes: set[bytes] = set()
+        self.operators: set[tuple[bytes, bytes]] = set()
+        """Owners and spenders that were ever approved for everything."""
+        self.donated = 0
+        """Settlement tokens that came in otherwise than by a deposit."""
+
+    # A transaction --------------------------------------------------------------------------------------
+
+    def block(self, block: Block, sent: Sent) -> None:
+        """One transaction of a block, whoever it was sent to."""
+        for one in sent.logs:
+            if one.address == self.manager.address:
+                self.manager.apply(one)
+        if not sent.succeeded:
+            self._failed(block, sent)
+            return
+        vault = self.exchange.state.vault
+        expected: list[Told] = []
+        if sent.to == self.address:
+            expected = self._call(block.time, sent.sender, sent.data, sent.logs)
+        elif sent.to == self.manager.address:
+            expected = self._through_manager(block.time, sent.data, sent.logs)
+        elif sent.created == self.address:
+            expected = [tell("AuthorityUpdated", authority=self.manager.address)]
+        told.compare(expected, [one for one in sent.logs if one.address == self.address])
+        self.findings.add("events", len(expected))
+        self._moved(sent, self.exchange.state.vault - vault)
+
+    def _through_manager(self, now: int, data: bytes, logs: tuple[Log, ...]) -> list[Told]:
+        """What the manager was made to call on the Exchange."""
+        abi = interface("Administration")
+        entry = next((e for e in abi.functions.values() if e.selector == data[:4]), None)
+        if entry is None:
+            raise Difference("administration", "a call that an AccessManager does not know", None, data[:4])
+        if entry.name == MULTICALL:
+            (calls,) = arguments(entry, data)
+            return [one for call in calls for one in self._through_manager(now, call, logs)]
+        if entry.name == EXECUTE:
+            target, call = arguments(entry, data)
+            if target == self.address:
+                return self._call(now, self.manager.address, call, logs)
+        return []
+
+    def _failed(self, block: Block, sent: Sent) -> None:
+        """Nothing came of it. The rules must not allow it either, unless it ran out of gas."""
+        if sent.logs:
+            raise Difference("events", "a transaction that failed told something", [], sent.logs)
+        if sent.to != self.address:
+            return
+        starved = sent.gas_used * 64 >= sent.gas * 63 - GAS_SLACK
+        entry = function_of(sent.data)
+        if not starved and entry is not None and entry.name in REHEARSED:
+            self._must_refuse(block.time, sent)
+        self.findings.add("refusals")
+
+    def _must_refuse(self, now: int, sent: Sent) -> None:
+        before, quiet = self.exchange.state.copy(), Findings()
+        rehearsal = Replay(self.exchange, self.address, self.token, self.manager, quiet)
+        rehearsal.cleared = {key: Cleared(header=one.header) for key, one in self.cleared.items()}
+        try:
+            allowed = rehearsal._call(now, sent.sender, sent.data, ())
+        except Difference:
+            return
+        finally:
+            self.exchange.state = before
+        raise Difference("refusals", "the chain refused what the rules allow", allowed, "failed")
+
+    # A call ---------------------------------------------------------------------------------------------
+
+    def _call(self, now: int, sender: bytes, data: bytes, logs: tuple[Log, ...]) -> list[Told]:
+        """Makes the call again: what the Exchange should tell."""
+        entry = function_of(data)
+        if entry is None:
+            raise Difference("calls", "a call that the Exchange does not know succeeded", None, data[:4])
+        handler = HANDLERS.get(entry.name)
+        if handler is None:
+            if not entry.outputs:
+                raise Difference("calls", f"{entry.name} cannot be replayed")
+            self.findings.add("calls", kind="reads")
+            return []
+        self._check_permission(now, sender, entry.name, entry.selector, logs)
+        self.teller.caller = sender
+        self.seen.add(sender)
+        try:
+            values = arguments(entry, data)
+            after = handler(self, now, sender, *values) or []
+        except Refused as cause:
+            what = f"the chain did what the rules refuse ({entry.name})"
+            raise Difference("calls", what, f"{type(cause).__name__}{cause.args}", "done") from cause
+        except ValueError as cause:
+            raise Difference("calls", f"a call of {entry.name} that does not decode: {cause}") from cause
+        self.findings.add("calls", kind=entry.name)
+        return self._drained() + after
+
+    def _check_permission(
+        self, now: int, sender: bytes, name: str, selector: bytes, logs: tuple[Log, ...]
+    ) -> None:
+        if name not in RESTRICTED:
+            return
+        scheduled = self.manager.tells_use(logs)
+        allowed = self.manager.may(now, sender, self.address, selector, scheduled)
+        self.findings.require(allowed, "permissions", f"{name} by somebody who may not", None, sender)
+
+    def _drained(self) -> list[Told]:
+        """The events of the replay since the last call, as the chain should tell them."""
+        events, self.exchange.state.events = self.exchange.events, []
+        for event in events:
+            self.sums.follow(event, self.exchange)
+            self._count(event)
+        return [self.teller.expected(event) for event in events]
+
+    def _count(self, event: model.Event) -> None:
+        match event:
+            case model.ScheduleCleared():
+                self.cleared[event.session].reasons.append(0)
+                self.findings.add("orders")
+                self.findings.add("fills", len(event.filled_wh))
+            case model.ScheduleIneligible():
+                self.cleared[event.session].reasons.append(event.reason)
+                self.findings.add("orders")
+                self.findings.add("ineligible")
+            case model.SessionProved():
+                self.proved.append(event.session)
+                self.findings.add("proofs")
+                self.findings.add("books")
+            case model.AccountSettled():
+                self.findings.add("entries")
+                self.findings.add("imbalances", len(event.imbalance_wh))
+            case model.AccountCertified():
+                self.findings.add("certificates")
+            case model.MeteringPosted():
+                self.findings.add("postings")
+
+    def _moved(self, sent: Sent, expected: int) -> None:
+        """Settlement tokens move by deposits and withdrawals only; but anyone may give some away."""
+        moved = sum(_amount_for(self.address, one) for one in sent.logs if one.address == self.token)
+        if moved != expected and (sent.to == self.address or moved < expected):
+            raise Difference("settlement token", "moved otherwise than was told, nano", expected, moved)
+        self.donated += moved - expected
+        if moved:
+            self.findings.add("settlement token")
+
+    # What each function does ----------------------------------------------------------------------------
+
+    def session_at(self, epoch: int) -> bytes:
+        """The id of the session of a number; of none, one that nobody has."""
+        epochs = self.exchange.state.epochs
+        return epochs[epoch - 1] if 1 <= epoch <= len(epochs) else NO_SESSION
+
+    def require_grid(self, version: int, grid: Grid) -> None:
+        grids = self.exchange.state.grids
+        known = session.grid_hash(grids[version - 1]) if 1 <= version <= len(grids) else None
+        if session.grid_hash(grid) != known:
+            raise Difference("calls", f"another grid than version {version} was brought", known, grid)
+
+    def open_day(self, now: int, _: bytes, day: int, windows: int, version: int, grid: Grid) -> None:
+        self.exchange.require_running(now)
+        self.require_grid(version, grid)
+        self.exchange.open_day(day, windows, version)
+
+    def commit_book(self, now: int, _: bytes, epoch: int, zone: int, count: int, root: bytes) -> None:
+        require_zone(zone)
+        self.exchange.commit_book(now, self.session_at(epoch), Commitment(count, root))
+
+    def post_header(self, now: int, _: bytes, epoch: int, words: tuple[int, ...], grid: Grid) -> None:
+        id_ = self.session_at(epoch)
+        self.require_grid(self.exchange.session(id_).params.grid_version, grid)
+        posted = header(words)
+        self.exchange.post_header(now, id_, posted)
+        self.cleared[id_] = Cleared(header=posted)
+
+    def clear(
+        self,
+        now: int,
+        _: bytes,
+        epoch: int,
+        zone: int,
+        posted: tuple[Header, ZonePosting],
+        carry: Carry | None,
+        records: bytes,
+    ) -> list[Told]:
+        require_zone(zone)
+        id_ = self.session_at(epoch)
+        kind = self.exchange.session(id_).params.kind
+        orders = schedule.decode_all(records, id_, kind, zone)
+        for one in orders:
+            hash_ = schedule.order_hash(self.exchange.separator, one.schedule)
+            self.teller.first_windows[hash_] = one.schedule.first_window
+            self.seen.add(one.schedule.trader)
+            self.sums.orders[hash_] = one.schedule
+        after = self.exchange.clear(now, id_, *posted, carry, records)
+        self.cleared[id_].orders += orders
+        self.cleared[id_].zone = posted[1]
+        hash_ = clearing.carry_hash(posted[1], after)
+        count = after.frontier.count
+        return [tell("ZoneAdvanced", epoch=epoch, zone=zone, carry_hash=hash_, count=count)]
+
+    def close_zone(
+        self,
+        now: int,
+        _: bytes,
+        epoch: int,
+        zone: int,
+        posted: tuple[Header, ZonePosting],
+        carry: Carry | None,
+        flows: tuple[int, ...],
+        grid: Grid,
+    ) -> None:
+        require_zone(zone)
+        id_ = self.session_at(epoch)
+        self.require_grid(self.exchange.session(id_).params.grid_version, grid)
+        self.exchange.close_zone(now, id_, *posted, carry, flows)
+        self.cleared[id_].zone = posted[1]
+
+    def register(self, now: int, _: bytes, account: bytes, zone: int, role: int, *terms: Any) -> None:
+        self.seen.add(account)
+        self.exchange.register(now, account, Member(role, zone, *terms))
+
+    def relay(self, now: int, _: bytes, message: Any, signature: bytes) -> None:
+        by_type: dict[str, Callable[..., None]] = {
+            "Withdrawal": self.exchange.request_withdrawal_signed,
+            "Transfer": self.exchange.transfer_signed,
+            "Acceptance": self.exchange.accept_signed,
+        }
+        by_type[type(message).__name__](now, message, signature)
+
+    def set_operator(self, _: int, sender: bytes, spender: bytes, approved: bool) -> None:
+        self.operators.add((sender, spender))
+        self.exchange.set_operator(sender, spender, approved)
+
+    def set_oracle(self, now: int, _: bytes, node: bytes, active: bool) -> None:
+        self.nodes.add(node)
+        self.exchange.set_oracle(now, node, active)
+
+    # Runs -----------------------------------------------------------------------------------------------
+
+    def require_posting(self, message: Posting) -> None:
+        require_zone(message.zone)
+        known = posting.struct_hash(self.exchange.run(message.first_window).posting)
+        brought = posting.struct_hash(message)
+        if brought != known:
+            raise Difference("calls", "another posting than the day's was brought", known, brought)
+
+    def settle(
+        self, now: int, _: bytes, message: Posting, entries: bytes, carry: RunCarry | None
+    ) -> list[Told]:
+        self.require_posting(message)
+        day = message.first_window
+        after = self.exchange.settle(now, day, carry, entries)
+        self.sums.paid[day] = after.cash
+        hash_ = settlement.run_carry_hash(after)
+        return [tell("PartSettled", zone=message.zone, day=day, carry_hash=hash_)]
+
+    def close_run(self, now: int, _: bytes, message: Posting, carry: RunCarry | None) -> None:
+        self.require_posting(message)
+        day = message.first_window
+        after = self.exchange.close_run(now, day, carry)
+        self.sums.close(day, after, self.exchange.settlement_day(now, day))
+        self.findings.add("runs")
+
+    def certify(self, now: int, _: bytes, message: Posting, entries: bytes, carry: RunCarry | None) -> None:
+        self.require_posting(message)
+        if carry is None:
+            raise Difference("calls", "nothing was brought to a certification")
+        self.exchange.certify(now, message.first_window, carry, entries)
+
+
+def require_zone(zone: int) -> None:
+    """So far grids have one zone."""
+    if zone != ZONE:
+        raise Difference("calls", "a zone that no grid has", ZONE, zone)
+
+
+_TRANSFER = next(t for t, e in interface("SettlementToken").events.items() if e.name == "Transfer")
+
+
+def _amount_for(account: bytes, one: Log) -> int:
+    """What a settlement token's event brings to an account, nano."""
+    if len(one.topics) != 3 or one.topics[0] != _TRANSFER:
+        return 0
+    amount = int.from_bytes(one.data, "big")
+    source, target = one.topics[1][12:], one.topics[2][12:]
+    return amount * ((target == account) - (source == account))
+
+
+def _relayed(name: str) -> Callable[..., Any]:
+    def run(self: Replay, now: int, sender: bytes, values: tuple[Any, ...], signature: bytes) -> None:
+        self.relay(now, sender, MESSAGES[name](*values), signature)
+
+    return run
+
+
+HANDLERS: dict[str, Callable[..., list[Told] | None]] = {
+    "registerMember": Replay.register,
+    "changeMember": lambda r, now, _, *values: r.exchange.change_member(now, *values),
+    "deposit": lambda r, now, _, *values: r.exchange.deposit(now, *values),
+    "requestWithdrawal": lambda r, now, sender, amount: r.exchange.request_withdrawal(now, sender, amount),
+    "executeWithdrawal": lambda r, now, _, account: r.exchange.execute_withdrawal(now, account),
+    **{name: _relayed(name) for name in MESSAGES},
+    "setGrid": lambda r, now, _, grid: drop(r.exchange.add_grid(grid)),
+    "openDay": Replay.open_day,
+    "openSession": lambda r, now, _, params: drop(r.exchange.open_session(now, params)),
+    "commitBook": Replay.commit_book,
+    "postHeader": Replay.post_header,
+    "clear": Replay.clear,
+    "closeZone": Replay.close_zone,
+    "approve": lambda r, now, sender, *values: r.exchange.approve(sender, *values),
+    "setOperator": Replay.set_operator,
+    "transfer": lambda r, now, sender, *values: r.exchange.transfer(now, sender, *values),
+    "transferFrom": lambda r, now, sender, *values: r.exchange.transfer_from(now, sender, *values),
+    "accept": lambda r, now, sender, *values: r.exchange.accept(sender, *values),
+    "pause": lambda r, now, _: r.exchange.pause(now),
+    "unpause": lambda r, now, _: r.exchange.unpause(now),
+    "registerMeter": lambda r, now, _, *values: r.exchange.register_meter(now, *values),
+    "revokeMeter": lambda r, now, _, meter: r.exchange.revoke_meter(now, meter),
+    "setOracle": Replay.set_oracle,
+    "setQuorum": lambda r, now, _, quorum: r.exchange.set_quorum(now, quorum),
+    "postMetering": lambda r, now, _, *values: r.exchange.post_metering(now, *values),
+    "settle": Replay.settle,
+    "closeRun": Replay.close_run,
+    "certify": Replay.certify,
+}
+"""By the contract's function: the reference's, called with the time, the sender and the arguments."""
+
+REHEARSED = HANDLERS.keys() - {"deposit"}
+"""What must not fail unless the rules refuse it; in a deposit the settlement token has a say."""
+
+
+def drop(_: object) -> None:
+    """The reference answers, the contract tells."""
+
+
+assert MESSAGES["relayTransfer"] is Transfer

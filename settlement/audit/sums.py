@@ -1,0 +1,124 @@
+"""Nothing is lost: sums over the whole replay, taken from its events alone.
+
+Cash: the Exchange holds, in the settlement token, what is free and reserved in all accounts, what filled
+energy of unsettled days keeps reserved, less what a run under way has paid out and not yet taken back.
+Energy: in each window of a proved session as much was sold as bought. Certificates: in each window, of every
+band and the greener ones together, no more than was delivered of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from settlement.audit.findings import Difference, Findings
+from settlement.reference import quality
+from settlement.reference.exchange import Exchange, RunStage, Stage
+from settlement.reference.exchange import events as model
+from settlement.reference.product_id import CLAIM, ENERGY, ProductId
+from settlement.reference.schedule import BUY, Schedule
+from settlement.reference.settlement import Day, RunCarry
+
+
+@dataclass
+class Sums:
+    """What is summed as the replay goes."""
+
+    orders: dict[bytes, Schedule] = field(default_factory=dict)
+    bought: dict[bytes, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """Wh by session and window."""
+    sold: dict[bytes, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    kept: Counter[bytes] = field(default_factory=Counter)
+    """Nano that filled energy keeps reserved, by session."""
+    returned: int = 0
+    """Nano of it returned by settlement."""
+    paid: dict[int, int] = field(default_factory=dict)
+    """Nano that each run under way has paid to accounts, by day."""
+    imbalance_cash: Counter[int] = field(default_factory=Counter)
+    """Nano that each run paid, the balancing party included, by day."""
+    closed: dict[int, tuple[RunCarry, Day]] = field(default_factory=dict)
+
+    def follow(self, event: model.Event, exchange: Exchange) -> None:
+        match event:
+            case model.ScheduleCleared():
+                self._cleared(event, exchange)
+            case model.AccountSettled() | model.RunSettled():
+                self.returned += event.returned_nano
+                self.imbalance_cash[event.day] += event.cash_nano
+
+    def _cleared(self, event: model.ScheduleCleared, exchange: Exchange) -> None:
+        order, params = self.orders.pop(event.order), exchange.session(event.session).params
+        buys = order.side == BUY
+        side = self.bought if buys else self.sold
+        for window, wh in enumerate(event.filled_wh, start=order.first_window):
+            side[event.session][window] += wh
+        rate = params.buy_reserve if buys else params.sell_reserve
+        self.kept[event.session] += sum(event.filled_wh) * rate
+
+    def close(self, day: int, carry: RunCarry, under: Day) -> None:
+        """A run took its other side."""
+        self.paid.pop(day, None)
+        self.closed[day] = (carry, under)
+
+
+def owed(sums: Sums, exchange: Exchange, now: int) -> int:
+    """Nano that the Exchange owes to somebody."""
+    cash = [exchange.cash(now, account) for account in exchange.state.members]
+    held = sum(one.free + one.reserved for one in cash)
+    proved = [s for s, r in exchange.state.sessions.items() if r.stage is Stage.PROVED]
+    kept = sum(sums.kept[one] for one in proved) - sums.returned
+    return held + kept - sum(sums.paid.values())
+
+
+def check(sums: Sums, exchange: Exchange, now: int, balance: int, donated: int, findings: Findings) -> None:
+    """Difference where something does not add up."""
+    total = owed(sums, exchange, now)
+    if total != exchange.state.vault:
+        raise Difference("cash", "what is owed is not what came in, nano", exchange.state.vault, total)
+    if balance != total + donated:
+        raise Difference("cash", "the Exchange's settlement tokens, nano", total + donated, balance)
+    findings.add("cash", balance)
+    _check_energy(sums, exchange, findings)
+    for day, cash in sums.imbalance_cash.items():
+        if day in sums.closed and cash != 0:
+            raise Difference("runs", f"the run of day {day} does not net to zero, nano", 0, cash)
+    for day in sums.closed:
+        _check_delivery(sums, exchange, day, findings)
+
+
+def _check_energy(sums: Sums, exchange: Exchange, findings: Findings) -> None:
+    for id_, record in exchange.state.sessions.items():
+        if record.stage is not Stage.PROVED:
+            continue
+        first = record.params.first_window
+        for window in range(first, first + record.params.windows):
+            bought, sold = sums.bought[id_][window], sums.sold[id_][window]
+            what = f"window {window} of session {record.epoch}: bought and sold, Wh"
+            findings.require(bought == sold, "energy", what, bought, sold)
+
+
+def _check_delivery(sums: Sums, exchange: Exchange, day: int, findings: Findings) -> None:
+    """Once a day is certified, its claims' lanes hold certificates."""
+    if exchange.run(day).stage is not RunStage.CERTIFIED:
+        return
+    carry, under = sums.closed[day]
+    for window in range(under.windows):
+        certified = _certified(exchange, under, day, window)
+        delivered = {c: carry.tallies[under.index(c, window)].delivered for c in under.qualities}
+        for least in {quality.band(code) for code in under.qualities} - {0}:
+            most = sum(wh for code, wh in delivered.items() if quality.band(code) >= least)
+            is_ = sum(wh for code, wh in certified.items() if quality.band(code) >= least)
+            if is_ > most:
+                what = f"window {window} of day {day}: certified from band {least} up, at most delivered, Wh"
+                raise Difference("delivery", what, most, is_)
+        findings.add("delivery")
+
+
+def _certified(exchange: Exchange, under: Day, day: int, window: int) -> Counter[int]:
+    """Wh of certificates by quality code, over all accounts."""
+    found: Counter[int] = Counter()
+    for code in under.qualities:
+        for one in under.rounds:
+            product = ProductId(day + window, exchange.window_length, 0, code, ENERGY, one.round, CLAIM)
+            found[code] += sum(exchange.held(account, product) for account in exchange.state.members)
+    return found
