@@ -97,7 +97,9 @@ abstract contract Accounts is Relay, IAccounts {
         uint256 amount = pending.amountNano;
         Cash cash = _folded(account);
         uint256 kept = account == _balancingParty ? _totalNegative : 0;
-        if (cash.free() < int256(amount + kept)) revert InsufficientCash(account, cash.free(), amount + kept);
+        if (cash.free() < int256(amount + kept)) {
+            revert InsufficientCash(account, cash.free(), amount + kept);
+        }
         _clearWithdrawal(account);
         _setFree(account, cash, cash.free() - int256(amount));
         emit Withdrawn(account, amount);

@@ -41,7 +41,12 @@ abstract contract Auction is Ledger, IAuction {
     }
 
     /// @inheritdoc IAuction
-    function openSession(SessionParams calldata params) external restricted whenNotPaused returns (uint24 epoch) {
+    function openSession(SessionParams calldata params)
+        external
+        restricted
+        whenNotPaused
+        returns (uint24 epoch)
+    {
         _ended = _endedThrough();
         _requireCarried();
         _checkParams(params);
@@ -54,7 +59,11 @@ abstract contract Auction is Ledger, IAuction {
     }
 
     /// @inheritdoc IAuction
-    function commitBook(uint24 epoch, uint32 zone, uint32 count, bytes32 root) external restricted whenNotPaused {
+    function commitBook(uint24 epoch, uint32 zone, uint32 count, bytes32 root)
+        external
+        restricted
+        whenNotPaused
+    {
         _requireStage(epoch, Stage.Open);
         Session storage session = _sessions[epoch];
         if (block.timestamp < session.gate) revert GateStillOpen(epoch, session.gate);

@@ -5,7 +5,7 @@ import {Book, Ledger, PendingWithdrawal} from "./Ledger.sol";
 import {Grid, SessionParams, Stage} from "./interfaces/IAuction.sol";
 import {Carry, IClearing, Posted} from "./interfaces/IClearing.sol";
 import {Cash, CashLib} from "./libraries/Cash.sol";
-import {Fill} from "./libraries/Fill.sol";
+import {Fill, Frame, Table} from "./libraries/Fill.sol";
 import {FLAG_SUSPENDED, FLAG_WITHDRAWING, Member, ROLE_NONE} from "./libraries/Member.sol";
 import {MerkleFrontier} from "./libraries/MerkleFrontier.sol";
 import {PackedWindows} from "./libraries/PackedWindows.sol";
@@ -21,7 +21,8 @@ abstract contract Clearing is Ledger, IClearing {
     struct Context {
         uint24 epoch;
         uint32 zone;
-        uint256 table;
+        Table table;
+        Frame frame;
         uint256 windows;
         bytes16 qualities;
         uint256 qualityCount;
@@ -29,9 +30,12 @@ abstract contract Clearing is Ledger, IClearing {
         Scratch scratch;
         Record record;
         uint256[] lanes;
+        uint256 lastWord; // of the buffer that fills are written to
         bytes32 lastHash;
         uint256 count;
         bytes32[20] frontier;
+        uint24 endedEpoch;
+        Stage endedStage;
     }
 
     uint8 internal constant REASON_NEGATIVE = 1;
@@ -42,6 +46,7 @@ abstract contract Clearing is Ledger, IClearing {
     uint8 internal constant REASON_SUSPENDED = 6;
 
     uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
+    uint256 private constant MOST_WORDS = ScheduleCodec.MAX_ENTRIES / 8 + 1;
     uint256 private constant WIDE_BOUND = (1 << 30) - 1;
 
     /// @dev Stands for the carry hash of a zone that is done; before its first chunk it is zero.
@@ -66,21 +71,20 @@ abstract contract Clearing is Ledger, IClearing {
     }
 
     /// @inheritdoc IClearing
-    function clear(uint24 epoch, uint32 zone, Posted calldata posted, Carry calldata carry, bytes calldata records)
-        external
-        restricted
-        whenNotPaused
-    {
+    function clear(
+        uint24 epoch,
+        uint32 zone,
+        Posted calldata posted,
+        Carry calldata carry,
+        bytes calldata records
+    ) external restricted whenNotPaused {
         bytes32 zoneHash = _requireProgress(epoch, zone, posted, carry);
         Context memory context;
         _prepare(context, epoch, zone, posted, carry);
         for (uint256 at; at < records.length;) {
             at = _clearRecord(context, records, at);
         }
-        uint256[] memory cells = Fill.store(context.table, posted.marginals.length);
-        bytes32 carryHash = keccak256(
-            abi.encodePacked(zoneHash, cells, context.lastHash, context.count, context.frontier)
-        );
+        bytes32 carryHash = _carryHash(context, zoneHash);
         _progress[epoch][zone] = carryHash;
         emit ZoneAdvanced(epoch, zone, carryHash, context.count);
     }
@@ -103,7 +107,8 @@ abstract contract Clearing is Ledger, IClearing {
         if (book.count != carry.count || book.root != MerkleFrontier.root(frontier, carry.count)) {
             revert BookMismatch(epoch, zone);
         }
-        uint256 table = Fill.load(posted.qualityPotentials, posted.energyPotentials, posted.marginals, carry.cells);
+        Table memory table =
+            Fill.load(posted.qualityPotentials, posted.energyPotentials, posted.marginals, carry.cells);
         Slackness.checkRoot(posted, table, grid.substitutions, substitutions);
         _progress[epoch][zone] = CLOSED;
         _sessions[epoch].stage = Stage.Proved;
@@ -112,18 +117,31 @@ abstract contract Clearing is Ledger, IClearing {
 
     // --- one record
 
-    function _clearRecord(Context memory c, bytes calldata records, uint256 at) private returns (uint256 next) {
-        Record memory record = c.record;
-        next = ScheduleCodec.readHead(c.scratch, record, records, at);
-        Member member = _members[record.trader];
-        (Totals memory totals, uint256 cell) = _readBody(c, record, member);
-        _enterBook(c, record.hash);
-        uint256 cover = totals.valuedNano + totals.quantityWh
-            * (record.side == 0 ? c.session.buyReserve : c.session.sellReserve);
-        Cash cash = _folded(record.trader);
-        uint8 reason = _ineligible(c, record, member, cash, cover, totals.overBound);
-        if (reason != 0) emit ScheduleIneligible(c.epoch, record.trader, record.hash, reason);
-        else _fill(c, member, cash, cover, cell);
+    function _clearRecord(Context memory c, bytes calldata records, uint256 at)
+        private
+        returns (uint256 next)
+    {
+        unchecked {
+            Record memory record = c.record;
+            next = ScheduleCodec.readHead(c.scratch, record, records, at);
+            Member member = _members[record.trader];
+            (Totals memory totals, uint256 cell) = _readBody(c, record, member);
+            _enterBook(c, record.hash);
+            uint256 cover = totals.valuedNano + totals.quantityWh
+                * (record.side == 0 ? c.session.buyReserve : c.session.sellReserve);
+            Cash cash = _foldedIn(c, _cash[record.trader]);
+            uint8 reason = _ineligible(c, record, member, cash, cover, totals.overBound);
+            if (reason != 0) emit ScheduleIneligible(c.epoch, record.trader, record.hash, reason);
+            else _fill(c, member, cash, cover, cell);
+        }
+    }
+
+    /// @dev As `_folded`; accounts mostly come from the same session, whose end is looked up once.
+    function _foldedIn(Context memory c, Cash cash) private view returns (Cash) {
+        uint24 epoch = cash.epoch();
+        if (epoch == 0 || epoch == c.epoch) return cash;
+        if (epoch != c.endedEpoch) (c.endedEpoch, c.endedStage) = (epoch, _stageOf(epoch));
+        return _foldAt(cash, c.endedStage);
     }
 
     /// @dev Reads and authenticates the record. Only malformed input reverts: what a trader may not or cannot do is told by `_ineligible`.
@@ -132,35 +150,39 @@ abstract contract Clearing is Ledger, IClearing {
         pure
         returns (Totals memory totals, uint256 cell)
     {
-        bool sells = record.side == 1;
-        uint256 widest = member.isWide() ? WIDE_BOUND : type(uint16).max;
-        SessionParams memory session = c.session;
-        totals = sells
-            ? ScheduleCodec.readEntries(c.scratch, record, member.capacityWh(), session.floor, session.cap)
-            : ScheduleCodec.readEntries(c.scratch, record, widest, session.floor, session.cap);
-        bytes32 hash = ScheduleCodec.digest(c.scratch, record);
-        record.hash = hash;
-        if (uint256(record.s) > HALF_ORDER) revert BadSignature(address(0), record.trader);
-        address signer = ecrecover(hash, uint8(record.v), record.r, record.s);
-        if (signer != record.trader || signer == address(0)) revert BadSignature(signer, record.trader);
-        if (member.role() == ROLE_NONE) revert UnregisteredTrader(record.trader);
-        if (!member.mayTrade()) revert OperatorMayNotTrade(record.trader);
-        if (record.donates) revert BeneficiaryUnavailable(hash);
-        if (totals.offLimits) revert LimitOutOfRange(hash);
-        if (totals.overBound && !sells) revert QuantityOverflow(hash);
-        if (
-            record.firstWindow < session.firstWindow
-                || record.firstWindow + record.entries > uint256(session.firstWindow) + c.windows
-        ) revert WindowOutOfSession(hash);
-        uint256 window = record.firstWindow - session.firstWindow;
-        cell = c.table + (_denseQuality(c, record.quality) * c.windows + window) * Fill.STRIDE;
+        unchecked {
+            bool sells = record.side == 1;
+            uint256 widest = member.isWide() ? WIDE_BOUND : type(uint16).max;
+            SessionParams memory session = c.session;
+            totals = sells
+                ? ScheduleCodec.readEntries(c.scratch, record, member.capacityWh())
+                : ScheduleCodec.readEntries(c.scratch, record, widest);
+            bytes32 hash = ScheduleCodec.digest(c.scratch, record);
+            record.hash = hash;
+            if (uint256(record.s) > HALF_ORDER) revert BadSignature(address(0), record.trader);
+            address signer = ecrecover(hash, uint8(record.v), record.r, record.s);
+            if (signer != record.trader || signer == address(0)) revert BadSignature(signer, record.trader);
+            if (member.role() == ROLE_NONE) revert UnregisteredTrader(record.trader);
+            if (!member.mayTrade()) revert OperatorMayNotTrade(record.trader);
+            if (record.donates) revert BeneficiaryUnavailable(hash);
+            if (totals.offLimits) revert LimitOutOfRange(hash);
+            if (totals.overBound && !sells) revert QuantityOverflow(hash);
+            if (
+                record.firstWindow < session.firstWindow
+                    || record.firstWindow + record.entries > uint256(session.firstWindow) + c.windows
+            ) revert WindowOutOfSession(hash);
+            uint256 window = record.firstWindow - session.firstWindow;
+            cell = _denseQuality(c, record.quality) * c.windows + window;
+        }
     }
 
     /// @dev Orders ascend strictly by hash, so that each is in once; the tree over them must end at the committed root.
     function _enterBook(Context memory c, bytes32 hash) private pure {
-        if (hash <= c.lastHash) revert NotAscending(c.lastHash, hash);
-        MerkleFrontier.append(c.frontier, c.count++, MerkleFrontier.leafHash(hash));
-        c.lastHash = hash;
+        unchecked {
+            if (hash <= c.lastHash) revert NotAscending(c.lastHash, hash);
+            MerkleFrontier.append(c.frontier, c.count++, MerkleFrontier.leafHash(hash));
+            c.lastHash = hash;
+        }
     }
 
     /// @dev Why a well-formed schedule fills zero and bounds nothing, or zero if it counts.
@@ -172,78 +194,122 @@ abstract contract Clearing is Ledger, IClearing {
         uint256 cover,
         bool overCapacity
     ) private view returns (uint8) {
-        if (member.has(FLAG_SUSPENDED)) return REASON_SUSPENDED;
-        if (member.zone() != c.zone) return REASON_ZONE;
-        if (record.side == 1) {
-            if (!Quality.serves(member.maxQuality(), uint8(record.quality))) return REASON_QUALITY;
-            if (overCapacity) return REASON_QUANTITY;
+        unchecked {
+            if (member.has(FLAG_SUSPENDED)) return REASON_SUSPENDED;
+            if (member.zone() != c.zone) return REASON_ZONE;
+            if (record.side == 1) {
+                if (!Quality.serves(member.maxQuality(), uint8(record.quality))) return REASON_QUALITY;
+                if (overCapacity) return REASON_QUANTITY;
+            }
+            int256 free = cash.free();
+            if (free < 0) return REASON_NEGATIVE;
+            if (member.has(FLAG_WITHDRAWING)) {
+                PendingWithdrawal memory pending = _withdrawals[record.trader];
+                if (pending.afterEpoch < c.epoch) free -= int256(uint256(pending.amountNano));
+            }
+            if (free < int256(cover) || cash.reserved() + cover > type(uint72).max) return REASON_UNCOVERED;
+            return 0;
         }
-        int256 free = cash.free();
-        if (free < 0) return REASON_NEGATIVE;
-        if (member.has(FLAG_WITHDRAWING)) {
-            PendingWithdrawal memory pending = _withdrawals[record.trader];
-            if (pending.afterEpoch < c.epoch) free -= int256(uint256(pending.amountNano));
-        }
-        if (free < int256(cover) || cash.reserved() + cover > type(uint72).max) return REASON_UNCOVERED;
-        return 0;
     }
 
     function _fill(Context memory c, Member member, Cash cash, uint256 cover, uint256 cell) private {
-        Record memory record = c.record;
-        bool wide = member.isWide();
-        uint256[] memory packed = c.lanes;
-        int256 cost = _derive(c, cell, packed, PackedWindows.lanesOf(wide), PackedWindows.bitsOf(wide));
-        uint256 filledWh = _mint(c, member, packed, wide);
-        uint256 keptRate = record.side == 0 ? c.session.buyReserve : c.session.sellReserve;
-        int256 net = -cost - int256(filledWh * keptRate);
-        _cash[record.trader] = CashLib.pack(
-            cash.free() - int256(cover), cash.reserved() + cover, cash.net() + net, c.epoch
-        );
-        emit ScheduleCleared(c.epoch, record.trader, record.hash, net, packed);
+        unchecked {
+            Record memory record = c.record;
+            bool wide = member.isWide();
+            uint256 biasedWorth = _derive(c, cell, PackedWindows.lanesOf(wide));
+            uint256 filledWh = _mint(c, member, c.lanes, wide);
+            int256 worth = int256(biasedWorth) - int256(filledWh * Fill.PRICE_BIAS);
+            int256 kept = int256(filledWh * (record.side == 0 ? c.session.buyReserve : c.session.sellReserve));
+            int256 net = (record.side == 0 ? -worth : worth) - kept;
+            _cash[record.trader] =
+                CashLib.pack(cash.free() - int256(cover), cash.reserved() + cover, cash.net() + net, c.epoch);
+            emit ScheduleCleared(record.trader, record.hash, net, c.lanes);
+        }
     }
 
-    function _derive(Context memory c, uint256 cell, uint256[] memory packed, uint256 lanes, uint256 bits)
+    /// @param cell the schedule's first
+    /// @dev Derives the fills into `c.lanes`. They are written from the last byte of a buffer downwards, as one long number, and its words then turned round.
+    function _derive(Context memory c, uint256 cell, uint256 lanes)
         private
         pure
-        returns (int256 cost)
+        returns (uint256 biasedWorth)
     {
-        Record memory record = c.record;
-        uint256 lane = record.firstWindow % lanes;
-        _resize(packed, (lane + record.entries + lanes - 1) / lanes);
-        uint256 lanesAt;
-        assembly ("memory-safe") {
-            lanesAt := add(packed, 0x20)
+        unchecked {
+            Record memory record = c.record;
+            Table memory table = c.table;
+            Frame memory frame = c.frame;
+            uint256 window = record.firstWindow - c.session.firstWindow;
+            frame.end = record.entriesAt + 8 * record.entries;
+            frame.tail = 8 * record.entries % 32;
+            frame.firstRow = Fill.rowsOf(table, cell / c.windows) + 8 * window;
+            frame.firstCell = table.cells + Fill.STRIDE * cell;
+            uint256 prices = Fill.pricesAt(table, Fill.rowsOf(table, cell / c.windows), window);
+
+            uint256 lane = record.firstWindow % lanes;
+            uint256 laneBytes = 32 / lanes;
+            uint256 words = (lane + record.entries + lanes - 1) / lanes;
+            uint256 last = c.lastWord;
+            assembly ("memory-safe") {
+                // Zeros: fills of the record before must not show where this one writes no lane.
+                calldatacopy(sub(last, shl(5, sub(words, 1))), calldatasize(), shl(5, words))
+            }
+            uint256 first = last - lane * laneBytes;
+            // Two calls on purpose: a function called once is inlined, and this one's loop would then not fit the stack.
+            biasedWorth = record.side == 0
+                ? Fill.derive(record.entriesAt, frame, table.rowBytes, prices, record.side, laneBytes, first)
+                : Fill.derive(record.entriesAt, frame, table.rowBytes, prices, record.side, laneBytes, first);
+            if (frame.exceeded != 0) revert MarginalExceeded(record.hash);
+            _turn(c.lanes, last, words);
         }
-        bool exceeded;
-        uint256 quantities = c.scratch.quantities;
-        // Two calls on purpose: a function called once is inlined, and this one's loop would then not fit the stack.
-        (cost, exceeded) = record.side == 0
-            ? Fill.derive(cell, record.entries, quantities, record.side, bits, lane * bits, lanesAt)
-            : Fill.derive(cell, record.entries, quantities, record.side, bits, lane * bits, lanesAt);
-        if (exceeded) revert MarginalExceeded(record.hash);
     }
 
-    /// @dev The lanes array is one for all records; it was made long enough for any.
-    function _resize(uint256[] memory packed, uint256 words) private pure {
+    /// @dev The lanes array is one for all records, made long enough for any.
+    function _turn(uint256[] memory packed, uint256 last, uint256 words) private pure {
         assembly ("memory-safe") {
             mstore(packed, words)
+            for { let i := 0 } lt(i, words) { i := add(i, 1) } {
+                mstore(add(packed, shl(5, add(i, 1))), mload(sub(last, shl(5, i))))
+            }
         }
     }
 
     /// @dev Adds the fills to the account's lanes: claims of a buyer, obligations of a seller.
-    function _mint(Context memory c, Member member, uint256[] memory packed, bool wide) private returns (uint256 filledWh) {
-        Record memory record = c.record;
-        (uint8 side, uint8 quality) = (uint8(record.side), uint8(record.quality));
-        uint256 key = ProductIdLib.family(side, c.session.round, c.session.kind, quality, c.zone, windowLength)
-            + record.firstWindow / PackedWindows.lanesOf(wide);
-        mapping(uint256 => uint256) storage slots = _lanes[record.trader];
-        for (uint256 i; i < packed.length; ++i) {
-            uint256 added = packed[i];
-            if (added == 0) continue;
-            filledWh += PackedWindows.total(added, wide);
-            slots[key + i] = PackedWindows.add(slots[key + i], added, wide);
+    function _mint(Context memory c, Member member, uint256[] memory packed, bool wide)
+        private
+        returns (uint256 filledWh)
+    {
+        unchecked {
+            Record memory record = c.record;
+            (uint8 side, uint8 quality) = (uint8(record.side), uint8(record.quality));
+            uint256 key = ProductIdLib.family(
+                side, c.session.round, c.session.kind, quality, c.zone, windowLength
+            ) + record.firstWindow / PackedWindows.lanesOf(wide);
+            mapping(uint256 => uint256) storage slots = _lanes[record.trader];
+            for (uint256 i; i < packed.length; ++i) {
+                uint256 added;
+                uint256 at;
+                uint256 word;
+                assembly ("memory-safe") {
+                    // slots[key + i], found once for reading and writing
+                    mstore(0x00, add(key, i))
+                    mstore(0x20, slots.slot)
+                    at := keccak256(0x00, 0x40)
+                    added := mload(add(packed, shl(5, add(i, 1))))
+                }
+                if (added == 0) continue;
+                filledWh += PackedWindows.total(added, wide);
+                assembly ("memory-safe") {
+                    word := sload(at)
+                }
+                word = PackedWindows.add(word, added, wide);
+                assembly ("memory-safe") {
+                    sstore(at, word)
+                }
+            }
+            if (filledWh != 0 && !member.holds(side, quality)) {
+                _members[record.trader] = member.withHeld(side, quality);
+            }
         }
-        if (filledWh != 0 && !member.holds(side, quality)) _members[record.trader] = member.withHeld(side, quality);
     }
 
     // --- around the records
@@ -262,12 +328,42 @@ abstract contract Clearing is Ledger, IClearing {
         c.windows = session.windows;
         c.qualities = _dayInfo[session.day].qualities;
         c.qualityCount = _dayInfo[session.day].qualityCount;
-        c.scratch = ScheduleCodec.prepare(_domainSeparatorV4(), _sessions[epoch].id, zone, session.kind);
-        c.lanes = new uint256[](ScheduleCodec.MAX_ENTRIES / 8 + 1);
+        c.scratch = ScheduleCodec.prepare(
+            _domainSeparatorV4(), _sessions[epoch].id, zone, session.kind, session.floor, session.cap
+        );
+        c.lanes = new uint256[](MOST_WORDS);
+        c.lastWord = _buffer();
         c.lastHash = carry.lastHash;
         c.count = carry.count;
         c.frontier = carry.frontier;
         c.table = Fill.load(posted.qualityPotentials, posted.energyPotentials, posted.marginals, carry.cells);
+    }
+
+    /// @dev keccak(zoneHash . cells . lastHash . count . frontier), laid out in place.
+    function _carryHash(Context memory c, bytes32 zoneHash) private pure returns (bytes32 hash) {
+        uint256 at;
+        assembly ("memory-safe") {
+            at := mload(0x40)
+            mstore(at, zoneHash)
+        }
+        Fill.store(c.table, at + 0x20);
+        uint256 rest = at + 0x20 + c.table.count * 32;
+        (bytes32 lastHash, uint256 count, bytes32[20] memory frontier) = (c.lastHash, c.count, c.frontier);
+        assembly ("memory-safe") {
+            mstore(rest, lastHash)
+            mstore(add(rest, 0x20), count)
+            for { let i := 0 } lt(i, 0x280) { i := add(i, 0x20) } {
+                mstore(add(add(rest, 0x40), i), mload(add(frontier, i)))
+            }
+            hash := keccak256(at, sub(add(rest, 0x2c0), at))
+        }
+    }
+
+    function _buffer() private pure returns (uint256 lastWord) {
+        uint256[] memory buffer = new uint256[](MOST_WORDS + 1);
+        assembly ("memory-safe") {
+            lastWord := add(buffer, shl(5, mload(buffer)))
+        }
     }
 
     /// @dev Posted and carried data are those of the session's header and of the chunk before.
@@ -277,7 +373,9 @@ abstract contract Clearing is Ledger, IClearing {
         returns (bytes32 zoneHash)
     {
         _requireStage(epoch, Stage.Posted);
-        if (_sessions[epoch].header != keccak256(abi.encodePacked(posted.qualityPotentials))) revert WrongHeader(epoch);
+        if (_sessions[epoch].header != keccak256(abi.encodePacked(posted.qualityPotentials))) {
+            revert WrongHeader(epoch);
+        }
         if (zone != 0) revert ZoneClosed(epoch, zone);
         uint256 windows = _params[epoch].windows;
         uint256 cells = _dayInfo[_params[epoch].day].qualityCount * windows;
@@ -288,9 +386,8 @@ abstract contract Clearing is Ledger, IClearing {
         if (progress == 0) return _requireFresh(epoch, zone, carry, zoneHash);
         if (progress == CLOSED) revert ZoneClosed(epoch, zone);
         _requireLength("cells", carry.cells.length, cells);
-        bytes32 carryHash = keccak256(
-            abi.encodePacked(zoneHash, carry.cells, carry.lastHash, carry.count, carry.frontier)
-        );
+        bytes32 carryHash =
+            keccak256(abi.encodePacked(zoneHash, carry.cells, carry.lastHash, carry.count, carry.frontier));
         if (carryHash != progress) revert WrongCarry(epoch, zone);
     }
 

@@ -67,7 +67,10 @@ abstract contract EnergyToken is Relay, IEnergyToken {
     }
 
     /// @inheritdoc IERC6909
-    function transferFrom(address sender, address receiver, uint256 id, uint256 amount) external returns (bool) {
+    function transferFrom(address sender, address receiver, uint256 id, uint256 amount)
+        external
+        returns (bool)
+    {
         if (msg.sender != sender && !_operators[sender][msg.sender]) {
             uint256 allowed = _allowances[sender][msg.sender][id];
             if (allowed < amount) revert InsufficientAllowance(msg.sender, allowed, amount, id);
@@ -107,7 +110,9 @@ abstract contract EnergyToken is Relay, IEnergyToken {
         if (epoch == 0 || _stageOf(epoch) != Stage.Proved) return false;
         RunStage stage = _runs[product.zone()][day].stage;
         if (product.kind() != KIND_CERTIFICATE) return stage < RunStage.Settled;
-        return stage == RunStage.Certified && product.side() == SIDE_CLAIM && Quality.band(product.quality()) != 0;
+        return
+            stage == RunStage.Certified && product.side() == SIDE_CLAIM
+                && Quality.band(product.quality()) != 0;
     }
 
     /// @dev The session that a product belongs to, and its day; zero if there is none.
@@ -141,7 +146,11 @@ abstract contract EnergyToken is Relay, IEnergyToken {
         emit Accepted(to, from, id, amountWh);
     }
 
-    function _transfer(address from, address to, uint256 id, uint256 amount) private whenNotPaused whenNotClearing {
+    function _transfer(address from, address to, uint256 id, uint256 amount)
+        private
+        whenNotPaused
+        whenNotClearing
+    {
         ProductId product = ProductId.wrap(id);
         uint256 balance = balanceOf(from, id);
         if (balance < amount) revert InsufficientBalance(from, balance, amount, id);
@@ -155,7 +164,8 @@ abstract contract EnergyToken is Relay, IEnergyToken {
     /// @dev A claim carries its reserve along: its recipient agreed and covers it.
     function _handOver(address from, address to, ProductId product, uint256 amount) private {
         uint256 id = ProductId.unwrap(product);
-        if (product.side() != SIDE_CLAIM || block.timestamp >= uint256(product.windowIndex()) * windowLength) {
+        if (product.side() != SIDE_CLAIM || block.timestamp >= uint256(product.windowIndex()) * windowLength)
+        {
             revert NotTransferable(id);
         }
         if (_members[to].zone() != product.zone()) revert WrongRecipient(to, id);

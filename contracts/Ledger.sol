@@ -127,7 +127,9 @@ abstract contract Ledger is AccessManaged, EIP712 {
 
     constructor(Terms memory terms) AccessManaged(terms.authority) EIP712("Trellis", "1") {
         uint16 length = terms.windowLength;
-        if (length != 300 && length != 900 && length != 1800 && length != 3600) revert IAuction.BadDay(length);
+        if (length != 300 && length != 900 && length != 1800 && length != 3600) {
+            revert IAuction.BadDay(length);
+        }
         settlementToken = terms.settlementToken;
         windowLength = length;
         maxPause = terms.maxPause;
@@ -145,8 +147,14 @@ abstract contract Ledger is AccessManaged, EIP712 {
         Cash cash = _cash[account];
         uint24 epoch = cash.epoch();
         if (epoch == 0) return cash;
-        Stage stage = _stageOf(epoch);
-        if (stage == Stage.Proved) return CashLib.pack(cash.free() + int256(cash.reserved()) + cash.net(), 0, 0, 0);
+        return _foldAt(cash, _stageOf(epoch));
+    }
+
+    /// @dev Cash whose session stands at `stage`.
+    function _foldAt(Cash cash, Stage stage) internal pure returns (Cash) {
+        if (stage == Stage.Proved) {
+            return CashLib.pack(cash.free() + int256(cash.reserved()) + cash.net(), 0, 0, 0);
+        }
         if (stage == Stage.Void) return CashLib.pack(cash.free() + int256(cash.reserved()), 0, 0, 0);
         return cash;
     }
@@ -172,7 +180,9 @@ abstract contract Ledger is AccessManaged, EIP712 {
     /// @dev How a session stands now: past its deadline it is void, whatever was stored.
     function _stageOf(uint24 epoch) internal view returns (Stage stage) {
         stage = _sessions[epoch].stage;
-        if (stage != Stage.None && stage != Stage.Proved && block.timestamp > _deadlineOf(epoch)) stage = Stage.Void;
+        if (stage != Stage.None && stage != Stage.Proved && block.timestamp > _deadlineOf(epoch)) {
+            stage = Stage.Void;
+        }
     }
 
     function _requireStage(uint24 epoch, Stage expected) internal view {
@@ -186,7 +196,8 @@ abstract contract Ledger is AccessManaged, EIP712 {
         uint64 deadline = _plainDeadline(session);
         uint64 extension = session.extension;
         uint64 elapsed = _pauseElapsed();
-        bool heldUp = _pausedAt != 0 && deadline + extension >= _pausedAt && session.gate <= _pausedAt + elapsed;
+        bool heldUp =
+            _pausedAt != 0 && deadline + extension >= _pausedAt && session.gate <= _pausedAt + elapsed;
         return deadline + (heldUp ? _extended(extension, elapsed) : extension);
     }
 

@@ -15,9 +15,15 @@ abstract contract Metering is Ledger, IMetering {
     uint256 private constant B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B;
 
     /// @inheritdoc IMetering
-    function registerMeter(bytes32 meterId, address account, bytes32 x, bytes32 y) external restricted whenNotClearing {
+    function registerMeter(bytes32 meterId, address account, bytes32 x, bytes32 y)
+        external
+        restricted
+        whenNotClearing
+    {
         _requireMember(account);
-        if (_meters[meterId].account != address(0) || !_onCurve(uint256(x), uint256(y))) revert BadMeter(meterId);
+        if (_meters[meterId].account != address(0) || !_onCurve(uint256(x), uint256(y))) {
+            revert BadMeter(meterId);
+        }
         _meters[meterId] = Meter(account, x, y);
         emit MeterRegistered(meterId, account, x, y);
     }
@@ -60,7 +66,9 @@ abstract contract Metering is Ledger, IMetering {
         Run storage run = _runs[posting.zone][posting.firstWindow];
         if (posting.sequence <= run.sequence) revert StalePosting(posting.sequence);
         if (run.stage > RunStage.Settling) revert BadPosting("stage");
-        if (run.parts != 0 && Postings.consumed(posting, run.parts) != run.consumed) revert BadPosting("parts");
+        if (run.parts != 0 && Postings.consumed(posting, run.parts) != run.consumed) {
+            revert BadPosting("parts");
+        }
         if (run.stage == RunStage.None) run.stage = RunStage.Posted;
         run.sequence = posting.sequence;
         run.posting = hash;

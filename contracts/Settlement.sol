@@ -63,7 +63,9 @@ abstract contract Settlement is Ledger, ISettlement {
         whenNotClearing
     {
         Run storage run = _requireRun(posting, carry);
-        if (run.stage > RunStage.Settling) revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
+        if (run.stage > RunStage.Settling) {
+            revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
+        }
         _requirePart(posting, entries, run.parts);
         DayContext memory c;
         _prepare(c, posting, carry);
@@ -86,7 +88,9 @@ abstract contract Settlement is Ledger, ISettlement {
         whenNotClearing
     {
         Run storage run = _requireRun(posting, carry);
-        if (run.stage > RunStage.Settling) revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
+        if (run.stage > RunStage.Settling) {
+            revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
+        }
         if (run.parts != posting.parts.length) revert IncompleteRun(run.parts, posting.parts.length);
         if (run.accounts != posting.accounts) revert IncompleteRun(run.accounts, posting.accounts);
         DayContext memory c;
@@ -106,7 +110,9 @@ abstract contract Settlement is Ledger, ISettlement {
         whenNotClearing
     {
         Run storage run = _requireRun(posting, carry);
-        if (run.stage != RunStage.Settled) revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
+        if (run.stage != RunStage.Settled) {
+            revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
+        }
         _requirePart(posting, entries, run.parts);
         DayContext memory c;
         _prepare(c, posting, carry);
@@ -123,14 +129,21 @@ abstract contract Settlement is Ledger, ISettlement {
     }
 
     /// @inheritdoc ISettlement
-    function runOf(uint32 zone, uint32 day) external view returns (RunStage stage, uint32 sequence, bytes32 carryHash) {
+    function runOf(uint32 zone, uint32 day)
+        external
+        view
+        returns (RunStage stage, uint32 sequence, bytes32 carryHash)
+    {
         Run storage run = _runs[zone][day];
         return (run.stage, run.sequence, run.carry);
     }
 
     // --- one account
 
-    function _settleEntry(DayContext memory c, bytes calldata entries, uint256 at) private returns (uint256 next) {
+    function _settleEntry(DayContext memory c, bytes calldata entries, uint256 at)
+        private
+        returns (uint256 next)
+    {
         next = at + _entryBytes(c.windows);
         if (next > entries.length) revert BadEntry(address(0));
         address account = address(bytes20(entries[at:at + ACCOUNT_BYTES]));
@@ -177,7 +190,10 @@ abstract contract Settlement is Ledger, ISettlement {
 
     /// @dev Counts the account's tokens of the day into `contracted` and the tallies, and burns them; claims that may become certificates stay.
     /// @return released what its filled energy kept reserved, nano
-    function _takeTokens(DayContext memory c, address account, Member member) private returns (uint256 released) {
+    function _takeTokens(DayContext memory c, address account, Member member)
+        private
+        returns (uint256 released)
+    {
         bool injects;
         bool keepsGreen = member.role() == ROLE_PROSUMER;
         for (uint256 r; r < c.rounds.length; ++r) {
@@ -188,11 +204,13 @@ abstract contract Settlement is Ledger, ISettlement {
                 if (member.holds(SIDE_OBLIGATION, code)) {
                     if (!injects) Imbalance.readInjected(c.metered, c.windows, c.injected);
                     injects = true;
-                    released += round.sellReserve * _takeSide(c, account, member, round, dense, SIDE_OBLIGATION, true);
+                    released += round.sellReserve
+                    * _takeSide(c, account, member, round, dense, SIDE_OBLIGATION, true);
                 }
                 if (member.holds(SIDE_CLAIM, code)) {
                     bool burns = !keepsGreen || Quality.band(code) == 0;
-                    released += round.buyReserve * _takeSide(c, account, member, round, dense, SIDE_CLAIM, burns);
+                    released += round.buyReserve
+                    * _takeSide(c, account, member, round, dense, SIDE_CLAIM, burns);
                 }
             }
         }
@@ -227,7 +245,9 @@ abstract contract Settlement is Ledger, ISettlement {
             uint256 at = 32 * from;
             total += side == SIDE_CLAIM
                 ? Imbalance.takeClaims(word, span.count, bits, c.contracted + at, tallies + at)
-                : Imbalance.takeObligations(word, span.count, bits, c.contracted + at, c.injected + at, tallies + at);
+                : Imbalance.takeObligations(
+                    word, span.count, bits, c.contracted + at, c.injected + at, tallies + at
+                );
             if (burns) slots[family | span.key] = slot ^ (word << span.skip);
         }
     }
@@ -264,16 +284,18 @@ abstract contract Settlement is Ledger, ISettlement {
             uint256 slot = slots[family | span.key];
             uint256 word = (slot >> span.skip) & _mask(span.count * bits);
             if (word == 0) continue;
-            (uint256 kept, uint256 part) = Certificates.share(
-                word, span.count, bits, dense * c.windows + from, c.tallies, amounts
-            );
+            (uint256 kept, uint256 part) =
+                Certificates.share(word, span.count, bits, dense * c.windows + from, c.tallies, amounts);
             if (kept != word) slots[family | span.key] = slot ^ ((word ^ kept) << span.skip);
             total += part;
         }
     }
 
     /// @dev The lanes of one slot from window `from` to the end of the slot or the round.
-    function _spanAt(Span memory span, DayContext memory c, Round memory round, uint256 from, uint256 bits) private pure {
+    function _spanAt(Span memory span, DayContext memory c, Round memory round, uint256 from, uint256 bits)
+        private
+        pure
+    {
         uint256 lanes = 256 / bits;
         uint256 window = c.day + from;
         uint256 lane = window % lanes;
@@ -327,7 +349,11 @@ abstract contract Settlement is Ledger, ISettlement {
     }
 
     /// @dev The posting is the zone's last, and the carry is what its last part left.
-    function _requireRun(Posting calldata posting, RunCarry calldata carry) private view returns (Run storage run) {
+    function _requireRun(Posting calldata posting, RunCarry calldata carry)
+        private
+        view
+        returns (Run storage run)
+    {
         run = _runs[posting.zone][posting.firstWindow];
         if (run.stage == RunStage.None || run.posting != Postings.hash(posting)) {
             revert WrongPosting(posting.zone, posting.firstWindow);
@@ -349,7 +375,9 @@ abstract contract Settlement is Ledger, ISettlement {
     }
 
     function _requirePart(Posting calldata posting, bytes calldata entries, uint256 part) private pure {
-        if (part >= posting.parts.length || keccak256(entries) != posting.parts[part]) revert WrongPart(part);
+        if (part >= posting.parts.length || keccak256(entries) != posting.parts[part]) {
+            revert WrongPart(part);
+        }
     }
 
     function _hashRunCarry(RunCarry calldata carry) private pure returns (bytes32) {
@@ -366,9 +394,10 @@ abstract contract Settlement is Ledger, ISettlement {
             uint256 metered = uint128(int128(_at(c.meteredSums, w)));
             windows[w] = metered | uint256(uint128(int128(_at(c.imbalanceSums, w)))) << 128;
         }
-        return keccak256(
-            abi.encodePacked(c.tallies, windows, c.cashNano, uint256(uint160(c.lastAccount)), parts)
-        );
+        return
+            keccak256(
+                abi.encodePacked(c.tallies, windows, c.cashNano, uint256(uint160(c.lastAccount)), parts)
+            );
     }
 
     /// @dev account, two flag bits a window, four bytes a window

@@ -90,5 +90,8 @@ interface IAuction {
     function latestEpoch() external view returns (uint24);
 
     /// @return windows of a delivery day, `gridVersion` and the `qualities` in use, one code a byte from the highest byte on
-    function dayOf(uint32 day) external view returns (uint16 windows, uint32 gridVersion, bytes16 qualities, uint8 count);
+    function dayOf(uint32 day)
+        external
+        view
+        returns (uint16 windows, uint32 gridVersion, bytes16 qualities, uint8 count);
 }

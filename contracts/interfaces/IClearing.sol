@@ -24,11 +24,11 @@ struct Carry {
 interface IClearing {
     /// @notice A schedule and its fills, packed in its account's lanes from the group of its first window on.
     /// @param netNano what the schedule earned, less what it paid, less what its filled energy keeps reserved
-    event ScheduleCleared(
-        uint24 indexed epoch, address indexed trader, bytes32 indexed order, int256 netNano, uint256[] lanes
-    );
+    event ScheduleCleared(address indexed trader, bytes32 indexed order, int256 netNano, uint256[] lanes);
     /// @notice A schedule that fills zero and bounds nothing. Reasons: docs/formats.md, Carried between chunks.
-    event ScheduleIneligible(uint24 indexed epoch, address indexed trader, bytes32 indexed order, uint8 reason);
+    event ScheduleIneligible(
+        uint24 indexed epoch, address indexed trader, bytes32 indexed order, uint8 reason
+    );
     event HeaderPosted(uint24 indexed epoch, bytes32 hash);
     event ZoneAdvanced(uint24 indexed epoch, uint32 indexed zone, bytes32 carryHash, uint256 count);
     event SessionProved(uint24 indexed epoch);
@@ -74,8 +74,13 @@ interface IClearing {
 
     /// @notice Clears the next schedules of a zone, in ascending order of their hashes.
     /// @param records packed schedules, docs/formats.md, Schedule record
-    function clear(uint24 epoch, uint32 zone, Posted calldata posted, Carry calldata carry, bytes calldata records)
-        external;
+    function clear(
+        uint24 epoch,
+        uint32 zone,
+        Posted calldata posted,
+        Carry calldata carry,
+        bytes calldata records
+    ) external;
 
     /// @notice Closes a zone whose orders have all been cleared. The root's close proves the session.
     /// @param substitutions Wh used of each substitution in each window

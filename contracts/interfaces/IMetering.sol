@@ -20,7 +20,9 @@ interface IMetering {
     event MeterRevoked(bytes32 indexed meterId);
     event OracleChanged(address indexed node, bool active);
     event QuorumChanged(uint8 quorum);
-    event MeteringPosted(uint32 indexed zone, uint32 indexed day, uint32 sequence, bytes32 postingHash, Posting posting);
+    event MeteringPosted(
+        uint32 indexed zone, uint32 indexed day, uint32 sequence, bytes32 postingHash, Posting posting
+    );
 
     /// @notice The key is not a point of P-256, or the meter is registered.
     error BadMeter(bytes32 meterId);

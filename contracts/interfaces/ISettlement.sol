@@ -25,15 +25,27 @@ enum RunStage {
 interface ISettlement {
     /// @notice An account's day is settled: its claims of band 0 and obligations are burned, their reserves returned.
     event AccountSettled(
-        uint32 indexed zone, uint32 indexed day, address indexed account, int256 imbalanceWh, int256 cashNano, uint256 releasedNano
+        uint32 indexed zone,
+        uint32 indexed day,
+        address indexed account,
+        int256 imbalanceWh,
+        int256 cashNano,
+        uint256 releasedNano
     );
     event PartSettled(uint32 indexed zone, uint32 indexed day, bytes32 carryHash);
     /// @notice The balancing party took the other side: the run nets to zero.
     event RunSettled(
-        uint32 indexed zone, uint32 indexed day, uint8 run, int256 imbalanceWh, int256 cashNano, uint256 releasedNano
+        uint32 indexed zone,
+        uint32 indexed day,
+        uint8 run,
+        int256 imbalanceWh,
+        int256 cashNano,
+        uint256 releasedNano
     );
     /// @notice Claims turned into certificates, in the account's lanes; what was not delivered is residual mix.
-    event AccountCertified(uint32 indexed zone, uint32 indexed day, address indexed account, uint256 certifiedWh);
+    event AccountCertified(
+        uint32 indexed zone, uint32 indexed day, address indexed account, uint256 certifiedWh
+    );
     event RunCertified(uint32 indexed zone, uint32 indexed day);
 
     error WrongRunStage(uint32 zone, uint32 day, RunStage stage);
@@ -58,5 +70,8 @@ interface ISettlement {
     function certify(Posting calldata posting, bytes calldata entries, RunCarry calldata carry) external;
 
     /// @notice The run of a zone and day: its stage, the posting's sequence, and the hash that the next part must bring.
-    function runOf(uint32 zone, uint32 day) external view returns (RunStage stage, uint32 sequence, bytes32 carryHash);
+    function runOf(uint32 zone, uint32 day)
+        external
+        view
+        returns (RunStage stage, uint32 sequence, bytes32 carryHash);
 }

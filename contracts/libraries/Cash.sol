@@ -22,7 +22,8 @@ library CashLib {
             revert CashOutOfRange(free_, reserved_, net_);
         }
         return Cash.wrap(
-            uint256(uint88(int88(free_))) | reserved_ << 88 | uint256(uint72(int72(net_))) << 160 | uint256(epoch_) << 232
+            uint256(uint88(int88(free_))) | reserved_ << 88 | uint256(uint72(int72(net_))) << 160
+                | uint256(epoch_) << 232
         );
     }
 

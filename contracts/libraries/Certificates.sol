@@ -65,7 +65,11 @@ library Certificates {
         order = new uint256[](count);
         for (uint256 i; i < count; ++i) {
             uint256 at = i;
-            for (; at != 0 && Quality.merit(uint8(codes[order[at - 1]])) < Quality.merit(uint8(codes[i])); --at) {
+            for (
+                ;
+                at != 0 && Quality.merit(uint8(codes[order[at - 1]])) < Quality.merit(uint8(codes[i]));
+                --at
+            ) {
                 order[at] = order[at - 1];
             }
             order[at] = i;

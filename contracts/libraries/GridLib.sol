@@ -19,7 +19,9 @@ library GridLib {
         uint256 count = grid.qualities.length;
         if (count == 0 || count > Quality.CODES || grid.qualities[0] != 0) return false;
         for (uint256 i = 1; i < count; ++i) {
-            if (grid.qualities[i] <= grid.qualities[i - 1] || grid.qualities[i] >= Quality.CODES) return false;
+            if (grid.qualities[i] <= grid.qualities[i - 1] || grid.qualities[i] >= Quality.CODES) {
+                return false;
+            }
         }
         return _isOneZone(grid) && _reachesGround(grid);
     }

@@ -115,7 +115,9 @@ library Imbalance {
         uint256 imbalanceSums
     ) internal pure returns (int256 imbalanceWh, int256 cashNano) {
         assembly ("memory-safe") {
-            for { let end := add(metered, shl(5, windows)) } lt(metered, end) {} {
+            for {
+                let end := add(metered, shl(5, windows))
+            } lt(metered, end) {} {
                 let wh := mload(metered)
                 if wh { mstore(meteredSums, add(mload(meteredSums), wh)) }
                 wh := sub(wh, mload(contracted))

@@ -10,8 +10,12 @@ library MerkleFrontier {
     /// @notice The tree is full.
     error TooManyLeaves(uint256 count);
 
-    function leafHash(bytes32 hash) internal pure returns (bytes32) {
-        return keccak256(abi.encodePacked(bytes1(0x00), hash));
+    function leafHash(bytes32 hash) internal pure returns (bytes32 leaf) {
+        assembly ("memory-safe") {
+            mstore8(0x00, 0x00)
+            mstore(0x01, hash)
+            leaf := keccak256(0x00, 0x21)
+        }
     }
 
     function nodeHash(bytes32 left, bytes32 right) internal pure returns (bytes32 node) {
@@ -27,12 +31,18 @@ library MerkleFrontier {
     /// @notice Appends a leaf; `count` leaves are in already.
     function append(bytes32[DEPTH] memory frontier, uint256 count, bytes32 leaf) internal pure {
         if (count + 1 >> DEPTH != 0) revert TooManyLeaves(count);
-        uint256 level;
-        for (; count & 1 != 0; count >>= 1) {
-            leaf = nodeHash(frontier[level], leaf);
-            frontier[level++] = 0;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            mstore8(free, 0x01)
+            for {} and(count, 1) { count := shr(1, count) } {
+                mstore(add(free, 0x01), mload(frontier))
+                mstore(add(free, 0x21), leaf)
+                leaf := keccak256(free, 0x41)
+                mstore(frontier, 0)
+                frontier := add(frontier, 0x20)
+            }
+            mstore(frontier, leaf)
         }
-        frontier[level] = leaf;
     }
 
     function root(bytes32[DEPTH] memory frontier, uint256 count) internal pure returns (bytes32 node) {

@@ -82,6 +82,7 @@ library ProductIdLib {
     /// @notice The key of the packed slot that holds the product for an account of `lanes` lanes; a certificate stays in the slot of its claim.
     function groupKey(ProductId id, uint256 lanes) internal pure returns (uint256) {
         uint8 kind_ = kind(id) == KIND_CERTIFICATE ? KIND_ENERGY : kind(id);
-        return family(side(id), round(id), kind_, quality(id), zone(id), length(id)) | (windowIndex(id) / lanes);
+        return
+            family(side(id), round(id), kind_, quality(id), zone(id), length(id)) | (windowIndex(id) / lanes);
     }
 }

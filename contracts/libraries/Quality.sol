@@ -7,7 +7,8 @@ library Quality {
     uint8 internal constant CODES = 16;
 
     /// @dev Caps in gCO2e/kWh of bands 0..7, 16 bits each; band 0 has none.
-    uint256 private constant CAPS = 0xFFFF | 500 << 16 | 350 << 32 | 200 << 48 | 100 << 64 | 50 << 80 | 20 << 96 | 0 << 112;
+    uint256 private constant CAPS =
+        0xFFFF | 500 << 16 | 350 << 32 | 200 << 48 | 100 << 64 | 50 << 80 | 20 << 96 | 0 << 112;
 
     function band(uint8 code) internal pure returns (uint8) {
         return code & 7;

@@ -20,6 +20,9 @@ struct Record {
 struct Scratch {
     uint256 structWords;
     uint256 quantities; // the limits lie LIMITS_BEHIND behind
+    bool dirty; // a limit's upper bytes may not be zero
+    uint256 floors; // the limits allowed, in the lanes that four entries are compared in
+    uint256 caps;
     bytes32 domainSeparator;
 }
 
@@ -59,16 +62,22 @@ library ScheduleCodec {
     uint256 private constant STRUCT_BYTES = 13 * 32;
 
     /// @notice Prepares the memory that every record of a call shares.
-    function prepare(bytes32 domainSeparator, bytes32 session, uint256 zone, uint256 kind)
-        internal
-        pure
-        returns (Scratch memory scratch)
-    {
+    /// @param floor the lowest limit allowed, micro/kWh; `cap` the highest
+    function prepare(
+        bytes32 domainSeparator,
+        bytes32 session,
+        uint256 zone,
+        uint256 kind,
+        int256 floor,
+        int256 cap
+    ) internal pure returns (Scratch memory scratch) {
         bytes32 typeHash = TYPE_HASH;
         uint256 at;
         assembly ("memory-safe") {
             at := mload(0x40)
-            mstore(0x40, add(at, add(STRUCT_BYTES, mul(0x40, MAX_ENTRIES))))
+            let size := add(STRUCT_BYTES, mul(0x40, MAX_ENTRIES))
+            mstore(0x40, add(at, size))
+            calldatacopy(at, calldatasize(), size) // zeros
             mstore(at, typeHash)
             mstore(add(at, 0x40), session)
             mstore(add(at, 0x60), zone)
@@ -77,6 +86,8 @@ library ScheduleCodec {
         scratch.structWords = at;
         scratch.quantities = at + STRUCT_BYTES;
         scratch.domainSeparator = domainSeparator;
+        scratch.floors = uint256((1 << 63) - (floor + SIGN)) * ONES;
+        scratch.caps = uint256((1 << 63) + cap + SIGN) * ONES;
     }
 
     /// @notice Reads the fixed part of the record at `offset` of `data` into `record` and the struct words.
@@ -86,148 +97,187 @@ library ScheduleCodec {
         pure
         returns (uint256 next)
     {
-        if (offset + HEAD_BYTES > data.length) revert MalformedRecord(offset);
-        uint256 head;
-        uint256 at;
-        uint256 rest;
-        assembly ("memory-safe") {
-            at := add(data.offset, offset)
-            head := calldataload(at)
-            rest := calldataload(add(at, 0x03))
-            mstore(add(record, 0xc0), calldataload(add(at, 35)))
-            mstore(add(record, 0xe0), calldataload(add(at, 67)))
-        }
-        uint256 flags = (head >> 88) & 0xff;
-        record.trader = address(uint160(head >> 96));
-        record.side = flags & 1;
-        record.v = 27 + ((flags >> 1) & 1);
-        record.quality = (head >> 80) & 0xff;
-        record.firstWindow = (head >> 48) & 0xffffffff;
-        uint256 n = (head >> 40) & 0xff;
-        record.donates = flags & 8 != 0;
-        bytes32 replaces;
-        uint256 beneficiary;
-        uint256 entriesAt = offset + HEAD_BYTES;
-        if (flags & 4 != 0) {
+        unchecked {
+            if (offset + HEAD_BYTES > data.length) revert MalformedRecord(offset);
+            uint256 head;
+            uint256 at;
+            uint256 rest;
             assembly ("memory-safe") {
-                replaces := calldataload(add(data.offset, entriesAt))
+                at := add(data.offset, offset)
+                head := calldataload(at)
+                rest := calldataload(add(at, 0x03))
+                mstore(add(record, 0xc0), calldataload(add(at, 35)))
+                mstore(add(record, 0xe0), calldataload(add(at, 67)))
             }
-            if (replaces == 0) revert MalformedRecord(offset);
-            entriesAt += 32;
-        }
-        if (record.donates) {
+            uint256 flags = (head >> 88) & 0xff;
+            record.trader = address(uint160(head >> 96));
+            record.side = flags & 1;
+            record.v = 27 + ((flags >> 1) & 1);
+            record.quality = (head >> 80) & 0xff;
+            record.firstWindow = (head >> 48) & 0xffffffff;
+            uint256 n = (head >> 40) & 0xff;
+            record.donates = flags & 8 != 0;
+            bytes32 replaces;
+            uint256 beneficiary;
+            uint256 entriesAt = offset + HEAD_BYTES;
+            if (flags & 4 != 0) {
+                assembly ("memory-safe") {
+                    replaces := calldataload(add(data.offset, entriesAt))
+                }
+                if (replaces == 0) revert MalformedRecord(offset);
+                entriesAt += 32;
+            }
+            if (record.donates) {
+                assembly ("memory-safe") {
+                    beneficiary := shr(96, calldataload(add(data.offset, entriesAt)))
+                }
+                if (beneficiary == 0) revert MalformedRecord(offset);
+                entriesAt += 20;
+            }
+            next = entriesAt + n * ENTRY_BYTES;
+            if (flags >> 4 != 0 || n == 0 || n > MAX_ENTRIES || next > data.length) {
+                revert MalformedRecord(offset);
+            }
+            record.entries = n;
+            uint256 words = scratch.structWords;
             assembly ("memory-safe") {
-                beneficiary := shr(96, calldataload(add(data.offset, entriesAt)))
+                mstore(add(record, 0xa0), add(data.offset, entriesAt))
+                mstore(add(words, 0x20), shr(96, head))
+                mstore(add(words, 0x80), and(flags, 1))
+                mstore(add(words, 0xc0), and(shr(80, head), 0xff))
+                mstore(add(words, 0xe0), and(shr(48, head), 0xffffffff))
+                mstore(add(words, 0x100), and(rest, 0xffffffffffffffff))
+                mstore(add(words, 0x120), replaces)
+                mstore(add(words, 0x140), beneficiary)
             }
-            if (beneficiary == 0) revert MalformedRecord(offset);
-            entriesAt += 20;
-        }
-        next = entriesAt + n * ENTRY_BYTES;
-        if (flags >> 4 != 0 || n == 0 || n > MAX_ENTRIES || next > data.length) revert MalformedRecord(offset);
-        record.entries = n;
-        uint256 words = scratch.structWords;
-        assembly ("memory-safe") {
-            mstore(add(record, 0xa0), add(data.offset, entriesAt))
-            mstore(add(words, 0x20), shr(96, head))
-            mstore(add(words, 0x80), and(flags, 1))
-            mstore(add(words, 0xc0), and(shr(80, head), 0xff))
-            mstore(add(words, 0xe0), and(shr(48, head), 0xffffffff))
-            mstore(add(words, 0x100), and(rest, 0xffffffffffffffff))
-            mstore(add(words, 0x120), replaces)
-            mstore(add(words, 0x140), beneficiary)
         }
     }
 
     /// @notice Unpacks the entries into the scratch arrays, and sums and checks them.
     /// @param bound the largest quantity allowed, Wh
-    /// @param floor the lowest limit allowed, micro/kWh
-    /// @param cap the highest limit allowed, micro/kWh
-    function readEntries(Scratch memory scratch, Record memory record, uint256 bound, int256 floor, int256 cap)
+    function readEntries(Scratch memory scratch, Record memory record, uint256 bound)
         internal
         pure
         returns (Totals memory totals)
     {
-        (uint256 at, uint256 end) = (record.entriesAt, record.entriesAt + record.entries * ENTRY_BYTES);
-        bool someNegative;
-        (totals.quantityWh, someNegative, totals.overBound, totals.offLimits) = _check(at, end, bound, floor, cap);
-        int256 product = _unpack(at, end, scratch.quantities);
-        if (someNegative) totals.valuedNano = _valued(scratch.quantities, record.entries, record.side);
-        else if (record.side == 0) totals.valuedNano = uint256(product);
+        unchecked {
+            (uint256 at, uint256 end) = (record.entriesAt, record.entriesAt + record.entries * ENTRY_BYTES);
+            uint256 array = scratch.quantities;
+            bool someNegative;
+            (totals.quantityWh, someNegative, totals.overBound, totals.offLimits) =
+                _check(scratch, at, end, bound);
+            if (scratch.dirty) _wipe(scratch);
+            if (someNegative) {
+                _unpackSigned(at, end, array);
+                scratch.dirty = true;
+                totals.valuedNano = _valued(array, record.entries, record.side);
+            } else {
+                _unpack(at, end, array);
+                if (record.side == 0) totals.valuedNano = _product(array, record.entries);
+            }
+        }
     }
 
     /// @dev Four entries at a time: in each 64-bit lane of a word a quantity above a limit. A comparison `x <= y` of lanes is the top bit of
     /// `2^63 + y - x`; limits compare with their sign bit flipped.
-    function _check(uint256 at, uint256 end, uint256 bound, int256 floor, int256 cap)
+    function _check(Scratch memory scratch, uint256 at, uint256 end, uint256 bound)
         private
         pure
         returns (uint256 sum, bool someNegative, bool overBound, bool offLimits)
     {
-        uint256 sums;
-        uint256 signs;
-        uint256 quantitiesFit = TOPS;
-        uint256 limitsFit = TOPS;
-        uint256 lanesOfFloor = uint256(uint32(int32(floor))) * ONES;
-        uint256 bounds = (1 << 63 | bound) * ONES;
-        uint256 caps = ((1 << 63) + uint256(cap + SIGN)) * ONES;
-        uint256 floors = ((1 << 63) - uint256(floor + SIGN)) * ONES;
-        assembly ("memory-safe") {
-            for {} lt(at, end) { at := add(at, 0x20) } {
-                let word := calldataload(at)
-                if gt(add(at, 0x20), end) {
-                    // Behind the last entry: no quantity, at the floor.
-                    let kept := not(shr(shl(3, sub(end, at)), not(0)))
-                    word := or(and(word, kept), and(lanesOfFloor, not(kept)))
+        unchecked {
+            uint256 sums;
+            uint256 signs;
+            uint256 fit = TOPS;
+            (uint256 floors, uint256 caps) = (scratch.floors, scratch.caps);
+            bound = (1 << 63 | bound) * ONES;
+            uint256 fitQuantities = TOPS;
+            assembly ("memory-safe") {
+                function compare(word, low, high) -> within {
+                    word := and(xor(word, SIGNS), LOWS)
+                    within := and(sub(high, word), add(low, word))
                 }
-                signs := or(signs, word)
-                let lanes := and(shr(32, word), LOWS)
-                sums := add(sums, lanes)
-                quantitiesFit := and(quantitiesFit, sub(bounds, lanes))
-                lanes := and(xor(word, SIGNS), LOWS)
-                limitsFit := and(limitsFit, and(sub(caps, lanes), add(floors, lanes)))
+                let tail := and(sub(end, at), 0x1f)
+                for { end := sub(end, tail) } lt(at, end) { at := add(at, 0x20) } {
+                    let word := calldataload(at)
+                    signs := or(signs, word)
+                    fit := and(fit, compare(word, floors, caps))
+                    word := and(shr(32, word), LOWS)
+                    sums := add(sums, word)
+                    fitQuantities := and(fitQuantities, sub(bound, word))
+                }
+                if tail {
+                    // Behind the last entry: no quantity, at the floor.
+                    let kept := not(shr(shl(3, tail), not(0)))
+                    let word :=
+                        or(
+                            and(calldataload(at), kept),
+                            and(xor(sub(TOPS, floors), SIGNS), and(LOWS, not(kept)))
+                        )
+                    signs := or(signs, word)
+                    fit := and(fit, compare(word, floors, caps))
+                    word := and(shr(32, word), LOWS)
+                    sums := add(sums, word)
+                    fitQuantities := and(fitQuantities, sub(bound, word))
+                }
             }
+            sum = uint64(sums) + uint64(sums >> 64) + uint64(sums >> 128) + (sums >> 192);
+            someNegative = signs & SIGNS != 0;
+            overBound = fitQuantities & TOPS != TOPS;
+            offLimits = fit & TOPS != TOPS;
         }
-        sum = uint64(sums) + uint64(sums >> 64) + uint64(sums >> 128) + (sums >> 192);
-        someNegative = signs & SIGNS != 0;
-        overBound = quantitiesFit & TOPS != TOPS;
-        offLimits = limitsFit & TOPS != TOPS;
     }
 
-    /// @dev Writes quantities and limits as words, four entries a round; what lies behind the last entry is zero.
-    /// @return product sum of quantity x limit
-    function _unpack(uint256 at, uint256 end, uint256 array) private pure returns (int256 product) {
+    /// @dev Writes quantities and limits as words, four entries a round. Their upper bytes are zero already: four bytes of each are copied.
+    /// What is copied from behind the last entry is not read.
+    function _unpack(uint256 at, uint256 end, uint256 array) private pure {
         assembly ("memory-safe") {
+            array := add(array, 28)
             for {} lt(at, end) { at := add(at, 0x20) } {
-                let word := calldataload(at)
-                if gt(add(at, 0x20), end) { word := and(word, not(shr(shl(3, sub(end, at)), not(0)))) }
-                {
-                    let quantity := shr(224, word)
-                    let limit := sar(224, shl(32, word))
-                    mstore(array, quantity)
-                    mstore(add(array, LIMITS_BEHIND), limit)
-                    product := add(product, mul(quantity, limit))
-                }
-                {
-                    let quantity := and(shr(160, word), 0xffffffff)
-                    let limit := sar(224, shl(96, word))
-                    mstore(add(array, 0x20), quantity)
-                    mstore(add(array, add(LIMITS_BEHIND, 0x20)), limit)
-                    product := add(product, mul(quantity, limit))
-                }
-                {
-                    let quantity := and(shr(96, word), 0xffffffff)
-                    let limit := sar(224, shl(160, word))
-                    mstore(add(array, 0x40), quantity)
-                    mstore(add(array, add(LIMITS_BEHIND, 0x40)), limit)
-                    product := add(product, mul(quantity, limit))
-                }
-                {
-                    let quantity := and(shr(32, word), 0xffffffff)
-                    let limit := signextend(3, word)
-                    mstore(add(array, 0x60), quantity)
-                    mstore(add(array, add(LIMITS_BEHIND, 0x60)), limit)
-                    product := add(product, mul(quantity, limit))
-                }
+                calldatacopy(array, at, 4)
+                calldatacopy(add(array, LIMITS_BEHIND), add(at, 4), 4)
+                calldatacopy(add(array, 0x20), add(at, 8), 4)
+                calldatacopy(add(array, add(LIMITS_BEHIND, 0x20)), add(at, 12), 4)
+                calldatacopy(add(array, 0x40), add(at, 16), 4)
+                calldatacopy(add(array, add(LIMITS_BEHIND, 0x40)), add(at, 20), 4)
+                calldatacopy(add(array, 0x60), add(at, 24), 4)
+                calldatacopy(add(array, add(LIMITS_BEHIND, 0x60)), add(at, 28), 4)
                 array := add(array, 0x80)
+            }
+        }
+    }
+
+    /// @dev The same where limits are negative and fill their words.
+    function _unpackSigned(uint256 at, uint256 end, uint256 array) private pure {
+        assembly ("memory-safe") {
+            for {} lt(at, end) { at := add(at, 8) } {
+                let entry := calldataload(at)
+                mstore(array, shr(224, entry))
+                mstore(add(array, LIMITS_BEHIND), sar(224, shl(32, entry)))
+                array := add(array, 0x20)
+            }
+        }
+    }
+
+    function _wipe(Scratch memory scratch) private pure {
+        uint256 limits = scratch.quantities + LIMITS_BEHIND;
+        assembly ("memory-safe") {
+            calldatacopy(limits, calldatasize(), LIMITS_BEHIND)
+        }
+        scratch.dirty = false;
+    }
+
+    /// @dev Sum of quantity x limit where no limit is negative, two entries a round: behind an odd last one a quantity of zero is put.
+    function _product(uint256 array, uint256 entries) private pure returns (uint256 product) {
+        assembly ("memory-safe") {
+            let end := add(array, shl(5, entries))
+            if and(entries, 1) { mstore(end, 0) }
+            for {} lt(array, end) { array := add(array, 0x40) } {
+                product := add(product, mul(mload(array), mload(add(array, LIMITS_BEHIND))))
+                product := add(
+                    product,
+                    mul(mload(add(array, 0x20)), mload(add(array, add(LIMITS_BEHIND, 0x20))))
+                )
             }
         }
     }

@@ -2,44 +2,42 @@
 pragma solidity ^0.8.30;
 
 import {IClearing, Posted} from "../interfaces/IClearing.sol";
-import {Fill} from "./Fill.sol";
-import {Marginal, Potential} from "./Posted.sol";
+import {Fill, Table} from "./Fill.sol";
+import {Potential} from "./Posted.sol";
 
 /// @title Slackness: optimal, extreme and balanced
 /// @notice Constraints read `y_b <= y_a + c`. Both posted vectors must satisfy every one, and each entry must be supported: it is at its outer bound, or
 /// a tight constraint reaches it from an entry of lower rank (in `hi` b from a, in `lo` a from b). Then the vectors are the highest and the lowest.
-/// @dev The argument: docs/clearing.md. Reference: settlement/reference/slackness.py. Cells lie in the table of `Fill`, quality-major; a cell's last
-/// word notes how its quality is supported there. Lengths have been checked, so that words are read without bounds checks.
+/// @dev The argument: docs/clearing.md. Reference: settlement/reference/slackness.py. Cells lie in the table of `Fill`, quality-major. Lengths have been checked, so that words are read without bounds checks.
 library Slackness {
     int256 internal constant OUTER = 1 << 29;
 
-    int256 private constant GROUND_RANK = -1;
+    /// @dev The ground as a potential: zero in both vectors. It ranks below every other.
+    uint256 private constant GROUND = 0;
 
     /// @dev How an entry is supported: in the lowest vector, in the highest, in both.
     uint256 private constant IN_LO = 1;
     uint256 private constant IN_HI = 2;
     uint256 private constant IN_BOTH = 3;
 
-    /// @dev One node of the network, unpacked.
-    struct Node {
-        int256 lo;
-        int256 hi;
-        int256 rankLo;
-        int256 rankHi;
-    }
-
     /// @notice Refuses potentials of qualities out of range or against a substitution.
-    function requireHeader(uint256[] calldata potentials, uint8[] calldata pairs, uint256 windows) internal pure {
+    function requireHeader(uint256[] calldata potentials, uint8[] calldata pairs, uint256 windows)
+        internal
+        pure
+    {
         unchecked {
             for (uint256 i; i < potentials.length; ++i) {
                 Potential y = Potential.wrap(_word(potentials, i));
                 if (!y.isCanonical()) revert IClearing.NotCanonical("qualityPotentials", i);
-                if (y.lo() < -OUTER || y.lo() > 0 || y.hi() < -OUTER || y.hi() > 0) revert IClearing.PotentialOutOfRange(i);
+                if (y.lo() < -OUTER || y.lo() > 0 || y.hi() < -OUTER || y.hi() > 0) {
+                    revert IClearing.PotentialOutOfRange(i);
+                }
             }
             for (uint256 s; s < pairs.length; s += 2) {
                 (uint256 from, uint256 to) = (uint256(pairs[s]) * windows, uint256(pairs[s + 1]) * windows);
                 for (uint256 w; w < windows; ++w) {
-                    (Potential a, Potential b) = (_quality(potentials, from + w, windows), _quality(potentials, to + w, windows));
+                    (Potential a, Potential b) =
+                        (_quality(potentials, from + w, windows), _quality(potentials, to + w, windows));
                     if (a.lo() > b.lo() || a.hi() > b.hi()) revert IClearing.SubstitutionViolated(s / 2, w);
                 }
             }
@@ -51,143 +49,209 @@ library Slackness {
     /// @param table the zone's cells, all orders read
     /// @param pairs substitutions as flat pairs of dense quality indices
     /// @param flows Wh used of each substitution in each window
-    function checkRoot(Posted calldata posted, uint256 table, uint8[] calldata pairs, uint256[] calldata flows)
-        internal
-        pure
-    {
-        uint256[] calldata qualities = posted.qualityPotentials;
-        uint256[] calldata energy = posted.energyPotentials;
-        uint256 cells = posted.marginals.length;
-        for (uint256 w; w < energy.length; ++w) {
-            _checkWindow(energy, qualities, table, cells, w);
+    function checkRoot(
+        Posted calldata posted,
+        Table memory table,
+        uint8[] calldata pairs,
+        uint256[] calldata flows
+    ) internal pure {
+        unchecked {
+            uint256[] calldata qualities = posted.qualityPotentials;
+            uint256[] calldata energy = posted.energyPotentials;
+            uint256[] memory nets = new uint256[](posted.marginals.length);
+            uint256[] memory support = new uint256[](posted.marginals.length);
+            for (uint256 w; w < energy.length; ++w) {
+                _checkWindow(energy, qualities, table, w, nets, support);
+            }
+            for (uint256 s; s < pairs.length / 2; ++s) {
+                _checkSubstitution(
+                    qualities,
+                    pairs[2 * s] * energy.length,
+                    pairs[2 * s + 1] * energy.length,
+                    flows,
+                    s,
+                    nets,
+                    support
+                );
+            }
+            _requireRoot(qualities, energy.length, nets, support);
         }
-        for (uint256 s; s < pairs.length / 2; ++s) {
-            _checkSubstitution(qualities, table, energy.length, pairs[2 * s], pairs[2 * s + 1], flows, s);
-        }
-        _requireRoot(qualities, table, energy.length, cells);
     }
 
     /// @dev All cells of one window against the zone's potential, and what they support of it.
     function _checkWindow(
         uint256[] calldata energy,
         uint256[] calldata qualities,
-        uint256 table,
-        uint256 cells,
-        uint256 w
+        Table memory table,
+        uint256 w,
+        uint256[] memory nets,
+        uint256[] memory support
     ) private pure {
-        Potential e = Potential.wrap(_word(energy, w));
-        if (!e.isCanonical()) revert IClearing.NotCanonical("energyPotentials", w);
-        Node memory node = Node(e.lo(), e.hi(), e.rankLo(), e.rankHi());
-        if (node.lo < -OUTER || node.lo > OUTER || node.hi < -OUTER || node.hi > OUTER) {
-            revert IClearing.PotentialOutOfRange(w);
-        }
-        uint256 supported = (node.lo == -OUTER ? IN_LO : 0) | (node.hi == OUTER ? IN_HI : 0);
-        int256 net;
+        uint256 e = _word(energy, w);
+        uint256 supported = _requireEnergy(e, w);
+        int256 imported;
         unchecked {
-            for (uint256 i = w; i < cells; i += energy.length) {
-                uint256 cell = table + i * Fill.STRIDE;
-                _requireMarginal(cell, i);
-                supported |= _checkCell(cell, i, node, _quality(qualities, i, energy.length), i < energy.length);
-                net += _int(cell, Fill.NET);
+            uint256 row = table.lanes + 8 * w;
+            uint256 cell = table.cells + w * Fill.STRIDE;
+            for (uint256 i = w; i < nets.length; i += energy.length) {
+                if (!_isAsPosted(cell)) revert IClearing.MarginalMismatch(i);
+                if (_isBounded(cell)) {
+                    uint256 y = Potential.unwrap(_quality(qualities, i, energy.length));
+                    (bool within, uint256 byCell) = _checkCell(cell, e, y, i < energy.length);
+                    if (!within) revert IClearing.CellViolated(i);
+                    supported |= byCell & IN_BOTH;
+                    _set(support, i, byCell >> 2);
+                }
+                int256 net = Fill.netOf(row, table.rowBytes, cell);
+                _set(nets, i, uint256(net));
+                imported += net;
+                row += Fill.ROWS * table.rowBytes;
+                cell += energy.length * Fill.STRIDE;
             }
         }
-        if (net != 0) revert IClearing.EnergyUnbalanced(w, net);
+        if (imported != 0) revert IClearing.EnergyUnbalanced(w, imported);
         if (supported != IN_BOTH) revert IClearing.EnergyUnsupported(w);
     }
 
-    /// @dev `e - y <= ub` supports e in hi and y in lo; `e - y >= lb` supports e in lo and y in hi.
-    /// @return supported how the cell supports the zone's potential
-    function _checkCell(uint256 cell, uint256 i, Node memory e, Potential y, bool ground)
+    /// @dev A zone's potential is within the outer bounds, and supported where it is at one.
+    function _requireEnergy(uint256 e, uint256 w) private pure returns (uint256 supported) {
+        (int256 lo, int256 hi) = (Potential.wrap(e).lo(), Potential.wrap(e).hi());
+        if (!Potential.wrap(e).isCanonical()) revert IClearing.NotCanonical("energyPotentials", w);
+        if (lo < -OUTER || lo > OUTER || hi < -OUTER || hi > OUTER) revert IClearing.PotentialOutOfRange(w);
+        if (lo == -OUTER) supported = IN_LO;
+        if (hi == OUTER) supported |= IN_HI;
+    }
+
+    /// @dev `lb <= e - y <= ub` in both vectors. `e - y <= ub` supports e in hi and y in lo; `e - y >= lb` supports e in lo and y in hi.
+    /// @return within whether both hold
+    /// @return supported two bits of the zone's potential, above them two of the quality's
+    function _checkCell(uint256 cell, uint256 e, uint256 y, bool ground)
         private
         pure
-        returns (uint256 supported)
+        returns (bool within, uint256 supported)
     {
-        unchecked {
-            (int256 ub, int256 lb) = (_int(cell, Fill.UB), _int(cell, Fill.LB));
-            (int256 lo, int256 hi) = (e.lo - y.lo(), e.hi - y.hi());
-            if (lo < lb || lo > ub || hi < lb || hi > ub) revert IClearing.CellViolated(i);
-            int256 rankLo = ground ? GROUND_RANK : y.rankLo();
-            int256 rankHi = ground ? GROUND_RANK : y.rankHi();
-            uint256 quality;
-            if (lo == lb && rankLo < e.rankLo) supported = IN_LO;
-            if (lo == ub && e.rankLo < rankLo) quality = IN_LO;
-            if (hi == ub && rankHi < e.rankHi) supported |= IN_HI;
-            if (hi == lb && e.rankHi < rankHi) quality |= IN_HI;
-            _set(cell, Fill.SUPPORT, quality);
+        (uint256 ubAt, uint256 lbAt) = (cell + Fill.UB, cell + Fill.LB);
+        assembly ("memory-safe") {
+            let ub := mload(ubAt)
+            let lb := mload(lbAt)
+            let difference := sub(signextend(3, e), signextend(3, y))
+            within := iszero(or(slt(difference, lb), sgt(difference, ub)))
+            // The ground ranks below all, so it may support and needs none.
+            let rankE := and(shr(64, e), 0xffffffff)
+            let rankY := and(shr(64, y), 0xffffffff)
+            let yFirst := or(ground, lt(rankY, rankE))
+            let eFirst := and(iszero(ground), lt(rankE, rankY))
+            supported := or(and(eq(difference, lb), yFirst), shl(2, and(eq(difference, ub), eFirst)))
+
+            difference := sub(signextend(3, shr(32, e)), signextend(3, shr(32, y)))
+            within := and(within, iszero(or(slt(difference, lb), sgt(difference, ub))))
+            rankE := shr(96, e)
+            rankY := shr(96, y)
+            yFirst := or(ground, lt(rankY, rankE))
+            eFirst := and(iszero(ground), lt(rankE, rankY))
+            supported := or(supported, shl(1, and(eq(difference, ub), yFirst)))
+            supported := or(supported, shl(3, and(eq(difference, lb), eFirst)))
+        }
+    }
+
+    /// @dev Whether an order was near enough to the potentials to bind them.
+    function _isBounded(uint256 cell) private pure returns (bool bounded) {
+        (uint256 ub, uint256 lb) = (cell + Fill.UB, cell + Fill.LB);
+        assembly ("memory-safe") {
+            bounded := or(slt(mload(ub), 0x7fffffff), sgt(mload(lb), sub(0, 0x80000000)))
+        }
+    }
+
+    /// @dev Whether the cell's at-price totals are those posted.
+    function _isAsPosted(uint256 cell) private pure returns (bool asPosted) {
+        (uint256 buys, uint256 sells, uint256 marginal) =
+            (cell + Fill.BUYS, cell + Fill.SELLS, cell + Fill.MARGINAL);
+        assembly ("memory-safe") {
+            marginal := mload(marginal)
+            let same := eq(mload(buys), and(marginal, 0xffffffffffffffff))
+            asPosted := and(same, eq(mload(sells), and(shr(128, marginal), 0xffffffffffffffff)))
         }
     }
 
     /// @dev `y_from <= y_to` always (the header has it); where the substitution is used, also `y_to <= y_from`.
+    /// @param from first cell of the better quality, `to` of the one it serves
     function _checkSubstitution(
         uint256[] calldata potentials,
-        uint256 table,
-        uint256 windows,
         uint256 from,
         uint256 to,
         uint256[] calldata flows,
-        uint256 s
+        uint256 s,
+        uint256[] memory nets,
+        uint256[] memory support
     ) private pure {
-        for (uint256 w; w < windows; ++w) {
-            Node memory a = _qualityNode(potentials, from, w, windows);
-            Node memory b = _qualityNode(potentials, to, w, windows);
-            uint256 fromCell = table + (from * windows + w) * Fill.STRIDE;
-            uint256 toCell = table + (to * windows + w) * Fill.STRIDE;
-            uint256 flow = _word(flows, s * windows + w);
-            if (flow != 0) {
-                if (flow >> 64 != 0 || a.lo != b.lo || a.hi != b.hi) revert IClearing.SubstitutionViolated(s, w);
-                _set(fromCell, Fill.NET, uint256(_int(fromCell, Fill.NET) + int256(flow)));
-                _set(toCell, Fill.NET, uint256(_int(toCell, Fill.NET) - int256(flow)));
+        unchecked {
+            uint256 windows = nets.length - potentials.length;
+            for (uint256 w; w < windows; ++w) {
+                uint256 a = Potential.unwrap(_quality(potentials, from + w, windows));
+                uint256 b = Potential.unwrap(_quality(potentials, to + w, windows));
+                uint256 flow = _word(flows, s * windows + w);
+                if (flow != 0) {
+                    if (flow >> 64 != 0 || uint64(a) != uint64(b)) {
+                        revert IClearing.SubstitutionViolated(s, w);
+                    }
+                    _set(nets, from + w, _get(nets, from + w) + flow);
+                    _set(nets, to + w, _get(nets, to + w) - flow);
+                }
+                uint256 supported = _supportBySubstitution(a, b, to == 0, flow != 0);
+                if (supported & IN_BOTH != 0) {
+                    _set(support, from + w, _get(support, from + w) | (supported & IN_BOTH));
+                }
+                if (supported >> 2 != 0) _set(support, to + w, _get(support, to + w) | supported >> 2);
             }
-            uint256 fromBy;
-            uint256 toBy;
-            if (a.lo == b.lo) {
-                if (a.rankLo < b.rankLo) toBy = IN_LO;
-                if (flow != 0 && b.rankLo < a.rankLo) fromBy = IN_LO;
-            }
-            if (a.hi == b.hi) {
-                if (b.rankHi < a.rankHi) fromBy |= IN_HI;
-                if (flow != 0 && a.rankHi < b.rankHi) toBy |= IN_HI;
-            }
-            if (fromBy != 0) _set(fromCell, Fill.SUPPORT, uint256(_int(fromCell, Fill.SUPPORT)) | fromBy);
-            if (toBy != 0) _set(toCell, Fill.SUPPORT, uint256(_int(toCell, Fill.SUPPORT)) | toBy);
+        }
+    }
+
+    /// @dev `y_a <= y_b` supports a in hi and b in lo where it is tight; in use, also the reverse. Only `b` may be the ground: codes fall along substitutions.
+    /// @return supported two bits of a's potential, above them two of b's
+    function _supportBySubstitution(uint256 a, uint256 b, bool ground, bool used)
+        private
+        pure
+        returns (uint256 supported)
+    {
+        assembly ("memory-safe") {
+            let bFirst := or(ground, lt(shr(96, b), shr(96, a)))
+            let aFirst := and(iszero(ground), lt(shr(96, a), shr(96, b)))
+            let tight := eq(and(shr(32, a), 0xffffffff), and(shr(32, b), 0xffffffff))
+            supported := mul(tight, or(shl(1, bFirst), shl(3, and(used, aFirst))))
+            let rankA := and(shr(64, a), 0xffffffff)
+            let rankB := and(shr(64, b), 0xffffffff)
+            bFirst := or(ground, lt(rankB, rankA))
+            aFirst := and(iszero(ground), lt(rankA, rankB))
+            tight := eq(and(a, 0xffffffff), and(b, 0xffffffff))
+            supported := or(supported, mul(tight, or(and(used, bFirst), shl(2, aFirst))))
         }
     }
 
     /// @dev Every quality balances, and every quality but the ground is supported.
-    function _requireRoot(uint256[] calldata potentials, uint256 table, uint256 windows, uint256 cells) private pure {
+    function _requireRoot(
+        uint256[] calldata potentials,
+        uint256 windows,
+        uint256[] memory nets,
+        uint256[] memory support
+    ) private pure {
         unchecked {
-            for (uint256 i; i < cells; ++i) {
-                uint256 cell = table + i * Fill.STRIDE;
-                if (_int(cell, Fill.NET) != 0) revert IClearing.QualityUnbalanced(i, _int(cell, Fill.NET));
-                if (i < windows) continue;
-                uint256 supported = uint256(_int(cell, Fill.SUPPORT));
+            for (uint256 i; i < nets.length; ++i) {
+                if (_get(nets, i) != 0) revert IClearing.QualityUnbalanced(i, int256(nets[i]));
+                if (i < windows || _get(support, i) == IN_BOTH) continue;
                 Potential y = _quality(potentials, i, windows);
-                if (y.lo() == -OUTER) supported |= IN_LO;
-                if (y.hi() == 0) supported |= IN_HI;
-                if (supported != IN_BOTH) revert IClearing.QualityUnsupported(i);
+                uint256 atBounds = (y.lo() == -OUTER ? IN_LO : 0) | (y.hi() == 0 ? IN_HI : 0);
+                if (_get(support, i) | atBounds != IN_BOTH) revert IClearing.QualityUnsupported(i);
             }
         }
     }
 
-    function _requireMarginal(uint256 cell, uint256 i) private pure {
-        Marginal marginal = Marginal.wrap(uint256(_int(cell, Fill.MARGINAL)));
-        bool same = uint256(_int(cell, Fill.BUYS)) == marginal.total(0) && uint256(_int(cell, Fill.SELLS)) == marginal.total(1);
-        if (!same) revert IClearing.MarginalMismatch(i);
-    }
-
-    function _qualityNode(uint256[] calldata potentials, uint256 quality, uint256 w, uint256 windows)
+    /// @dev The potential of the quality of a cell.
+    function _quality(uint256[] calldata potentials, uint256 cell, uint256 windows)
         private
         pure
-        returns (Node memory)
+        returns (Potential)
     {
-        if (quality == 0) return Node(0, 0, GROUND_RANK, GROUND_RANK);
-        Potential y = Potential.wrap(_word(potentials, (quality - 1) * windows + w));
-        return Node(y.lo(), y.hi(), y.rankLo(), y.rankHi());
-    }
-
-    /// @dev The potential of the quality of a cell; the ground's is zero.
-    function _quality(uint256[] calldata potentials, uint256 cell, uint256 windows) private pure returns (Potential) {
-        return Potential.wrap(cell < windows ? 0 : _word(potentials, cell - windows));
+        return Potential.wrap(cell < windows ? GROUND : _word(potentials, cell - windows));
     }
 
     function _word(uint256[] calldata array, uint256 index) private pure returns (uint256 word) {
@@ -196,15 +260,15 @@ library Slackness {
         }
     }
 
-    function _int(uint256 cell, uint256 field) private pure returns (int256 value) {
+    function _get(uint256[] memory array, uint256 index) private pure returns (uint256 word) {
         assembly ("memory-safe") {
-            value := mload(add(cell, field))
+            word := mload(add(array, shl(5, add(index, 1))))
         }
     }
 
-    function _set(uint256 cell, uint256 field, uint256 value) private pure {
+    function _set(uint256[] memory array, uint256 index, uint256 word) private pure {
         assembly ("memory-safe") {
-            mstore(add(cell, field), value)
+            mstore(add(array, shl(5, add(index, 1))), word)
         }
     }
 }

@@ -81,7 +81,6 @@ class BookCommitted:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleCleared:
-    epoch: int
     trader: bytes
     order: bytes
     net_nano: int
