@@ -34,9 +34,9 @@ bench: setup
 
 # What must not drift by accident: gas, bytecode size, ids, --help. Review the difference, then commit it.
 snap: setup
-	@mkdir -p tests/contracts/snapshots
-	@forge snapshot --snap tests/contracts/snapshots/gas.txt
-	@UPDATE_SNAPSHOTS=1 $(BIN)/pytest -q tests/unit
+	@tools/require forge
+	@UPDATE_SNAPSHOTS=1 forge test --match-path '*Gas*'
+	@UPDATE_SNAPSHOTS=1 $(BIN)/pytest -q tests/unit tests/chain/test_gas_snapshot.py
 
 setup: .venv/$(STAMP) node_modules/$(STAMP)
 	@:
