@@ -126,6 +126,7 @@ abstract contract Auction is Ledger, IAuction {
         if (p.floor > p.cap || p.floor < -PRICE_LIMIT || p.cap > PRICE_LIMIT) revert BadSession("floor");
         // Optimal potentials then always lie within the outer bounds of the proof.
         if (p.cap - p.floor > PRICE_LIMIT) revert BadSession("cap");
+        if (p.imbalanceMin < -PRICE_LIMIT || p.imbalanceMax > PRICE_LIMIT) revert BadSession("imbalanceMax");
         if (p.imbalanceMin > p.imbalanceMax) revert BadSession("imbalanceMin");
         if (p.maxOrders == 0 || p.maxOrders >= MAX_BOOK) revert BadSession("maxOrders");
         if (p.certificateRun != 0) revert BadSession("certificateRun");

@@ -114,7 +114,7 @@ abstract contract Metering is Ledger, IMetering {
         if (p.surplusMicroPerKWh.length != p.windows) revert BadPosting("surplusMicroPerKWh");
         if (p.deficitMicroPerKWh.length != p.windows) revert BadPosting("deficitMicroPerKWh");
         uint24[] storage epochs = _rounds[p.firstWindow][0];
-        (int32 low, int32 high) = (type(int32).min, type(int32).max);
+        (int32 low, int32 high) = (-(1 << 29), 1 << 29);
         for (uint256 i; i < epochs.length; ++i) {
             if (_params[epochs[i]].imbalanceMin > low) low = _params[epochs[i]].imbalanceMin;
             if (_params[epochs[i]].imbalanceMax < high) high = _params[epochs[i]].imbalanceMax;

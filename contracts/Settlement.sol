@@ -25,7 +25,7 @@ abstract contract Settlement is Ledger, ISettlement {
         uint256 sellReserve;
     }
 
-    /// @dev What every entry of a call shares. Pointers are to arrays of one word a window.
+    /// @dev What every entry of a call shares. Rows are those of `Imbalance`; those of tallies are three a quality: claims, obligations, delivered.
     struct DayContext {
         uint32 zone;
         uint32 day;
@@ -33,16 +33,16 @@ abstract contract Settlement is Ledger, ISettlement {
         bytes16 qualities;
         uint256[] byMerit;
         Round[] rounds;
-        uint256[] tallies;
-        uint256 metered;
-        uint256 contracted;
+        uint256[] tallies; // as carried into the call
+        uint256[] sums; // per window, as carried into the call
+        uint256 rowBytes;
+        uint256 tallyRows;
         uint256 injected;
-        uint256 surplus;
-        uint256 deficit;
-        uint256 meteredSums;
-        uint256 imbalanceSums;
+        Imbalance.Rows rows;
+        uint256 accounts; // settled in the call
         int256 cashNano;
         address lastAccount;
+        Span span;
     }
 
     /// @dev One packed slot of an account within a round: `count` lanes from window `from` (of the day) on, above `skip` bits.
@@ -69,6 +69,7 @@ abstract contract Settlement is Ledger, ISettlement {
         _requirePart(posting, entries, run.parts);
         DayContext memory c;
         _prepare(c, posting, carry);
+        _prepareRows(c, posting);
         for (uint256 at; at < entries.length;) {
             at = _settleEntry(c, entries, at);
         }
@@ -76,6 +77,7 @@ abstract contract Settlement is Ledger, ISettlement {
         run.accounts += uint32(entries.length / _entryBytes(c.windows));
         run.stage = RunStage.Settling;
         run.consumed = Postings.consumed(posting, run.parts);
+        _closePart(c);
         run.carry = _hashCarry(c, run.parts);
         emit PartSettled(posting.zone, posting.firstWindow, run.carry);
     }
@@ -95,6 +97,7 @@ abstract contract Settlement is Ledger, ISettlement {
         if (run.accounts != posting.accounts) revert IncompleteRun(run.accounts, posting.accounts);
         DayContext memory c;
         _prepare(c, posting, carry);
+        _prepareRows(c, posting);
         _settleBalancingParty(c);
         run.stage = RunStage.Settled;
         run.parts = 0;
@@ -144,48 +147,50 @@ abstract contract Settlement is Ledger, ISettlement {
         private
         returns (uint256 next)
     {
-        next = at + _entryBytes(c.windows);
-        if (next > entries.length) revert BadEntry(address(0));
-        address account = address(bytes20(entries[at:at + ACCOUNT_BYTES]));
-        Member member = _members[account];
-        if (account <= c.lastAccount || member.role() != ROLE_PROSUMER || member.zone() != c.zone) {
-            revert BadEntry(account);
+        unchecked {
+            next = at + _entryBytes(c.windows);
+            if (next > entries.length) revert BadEntry(address(0));
+            address account = address(bytes20(entries[at:at + ACCOUNT_BYTES]));
+            Member member = _members[account];
+            if (account <= c.lastAccount || member.role() != ROLE_PROSUMER || member.zone() != c.zone) {
+                revert BadEntry(account);
+            }
+            c.lastAccount = account;
+            uint256 source;
+            assembly ("memory-safe") {
+                source := add(entries.offset, at)
+            }
+            bool fits = Imbalance.flagsFit(source + ACCOUNT_BYTES, c.windows)
+                && Imbalance.readMetered(source + (next - at) - 4 * c.windows, c.windows, c.rows.metered);
+            if (!fits) revert BadEntry(account);
+            uint256 released = _takeTokens(c, account, member);
+            (int256 imbalance, int256 cash) = Imbalance.price(c.rows, c.windows);
+            c.cashNano += cash;
+            ++c.accounts;
+            _credit(account, cash + int256(released));
+            emit AccountSettled(c.zone, c.day, account, imbalance, cash, released);
         }
-        c.lastAccount = account;
-        uint256 source;
-        assembly ("memory-safe") {
-            source := add(entries.offset, at)
-        }
-        bool fits = Imbalance.flagsFit(source + ACCOUNT_BYTES, c.windows)
-            && Imbalance.readMetered(source + (next - at) - 4 * c.windows, c.windows, c.metered);
-        if (!fits) revert BadEntry(account);
-        uint256 released = _takeTokens(c, account, member);
-        (int256 imbalance, int256 cash) = Imbalance.price(
-            c.windows, c.metered, c.contracted, c.surplus, c.deficit, c.meteredSums, c.imbalanceSums
-        );
-        c.cashNano += cash;
-        _credit(account, cash + int256(released));
-        emit AccountSettled(c.zone, c.day, account, imbalance, cash, released);
     }
 
     /// @dev The balancing party takes the other side of every imbalance.
     function _settleBalancingParty(DayContext memory c) private {
-        address account = _balancingParty;
-        uint256[] memory untold = c.tallies;
-        c.tallies = new uint256[](untold.length);
-        uint256 released = _takeTokens(c, account, _requireMember(account));
-        c.tallies = untold;
-        int256 imbalance;
-        for (uint256 w; w < c.windows; ++w) {
-            int256 contracted = _at(c.contracted, w);
-            int256 others = _at(c.imbalanceSums, w);
-            // Everyone's contracted energy sums to zero: metered - imbalance of the others, plus the balancing party's own.
-            int256 sum = _at(c.meteredSums, w) - others + contracted;
-            if (sum != 0) revert EnergyNotConserved(w, sum);
-            imbalance -= others;
+        unchecked {
+            address account = _balancingParty;
+            uint256 released = _takeTokens(c, account, _requireMember(account));
+            int256 imbalance;
+            for (uint256 w; w < c.windows; ++w) {
+                int256 contracted = int256(Imbalance.laneAt(c.rows.obligations, w))
+                    - int256(Imbalance.laneAt(c.rows.claims, w));
+                (int256 metered, int256 others) =
+                    (int128(uint128(c.sums[w])), int128(uint128(c.sums[w] >> 128)));
+                // Everyone's contracted energy sums to zero: metered - imbalance of the others, plus the balancing party's own.
+                int256 sum = metered - others + contracted;
+                if (sum != 0) revert EnergyNotConserved(w, sum);
+                imbalance -= others;
+            }
+            _credit(account, int256(released) - c.cashNano);
+            emit RunSettled(c.zone, c.day, 0, imbalance, -c.cashNano, released);
         }
-        _credit(account, int256(released) - c.cashNano);
-        emit RunSettled(c.zone, c.day, 0, imbalance, -c.cashNano, released);
     }
 
     /// @dev Counts the account's tokens of the day into `contracted` and the tallies, and burns them; claims that may become certificates stay.
@@ -194,23 +199,25 @@ abstract contract Settlement is Ledger, ISettlement {
         private
         returns (uint256 released)
     {
-        bool injects;
-        bool keepsGreen = member.role() == ROLE_PROSUMER;
-        for (uint256 r; r < c.rounds.length; ++r) {
-            Round memory round = c.rounds[r];
-            for (uint256 k; k < c.byMerit.length; ++k) {
-                uint256 dense = c.byMerit[k];
-                uint8 code = uint8(c.qualities[dense]);
-                if (member.holds(SIDE_OBLIGATION, code)) {
-                    if (!injects) Imbalance.readInjected(c.metered, c.windows, c.injected);
-                    injects = true;
-                    released += round.sellReserve
-                    * _takeSide(c, account, member, round, dense, SIDE_OBLIGATION, true);
-                }
-                if (member.holds(SIDE_CLAIM, code)) {
-                    bool burns = !keepsGreen || Quality.band(code) == 0;
-                    released += round.buyReserve
-                    * _takeSide(c, account, member, round, dense, SIDE_CLAIM, burns);
+        unchecked {
+            bool injects;
+            bool keepsGreen = member.role() == ROLE_PROSUMER;
+            for (uint256 r; r < c.rounds.length; ++r) {
+                Round memory round = c.rounds[r];
+                for (uint256 k; k < c.byMerit.length; ++k) {
+                    uint256 dense = c.byMerit[k];
+                    uint8 code = uint8(c.qualities[dense]);
+                    if (member.holds(SIDE_OBLIGATION, code)) {
+                        if (!injects) Imbalance.readInjected(c.rows.metered, c.windows, c.injected);
+                        injects = true;
+                        released += round.sellReserve
+                        * _takeSide(c, account, member, round, dense, SIDE_OBLIGATION, true);
+                    }
+                    if (member.holds(SIDE_CLAIM, code)) {
+                        bool burns = !keepsGreen || Quality.band(code) == 0;
+                        released += round.buyReserve
+                        * _takeSide(c, account, member, round, dense, SIDE_CLAIM, burns);
+                    }
                 }
             }
         }
@@ -225,30 +232,54 @@ abstract contract Settlement is Ledger, ISettlement {
         uint8 side,
         bool burns
     ) private returns (uint256 total) {
-        mapping(uint256 => uint256) storage slots = _lanes[account];
-        uint256 bits = PackedWindows.bitsOf(member.isWide());
-        uint256 family = ProductIdLib.family(
-            side, round.number, KIND_ENERGY, uint8(c.qualities[dense]), c.zone, windowLength
-        );
-        uint256 tallies;
-        uint256[] memory array = c.tallies;
-        assembly ("memory-safe") {
-            tallies := add(array, 0x20)
-        }
-        tallies += dense * c.windows * 32;
-        Span memory span;
-        for (uint256 from = round.first; from < round.first + round.windows; from += span.count) {
-            _spanAt(span, c, round, from, bits);
-            uint256 slot = slots[family | span.key];
-            uint256 word = (slot >> span.skip) & _mask(span.count * bits);
-            if (word == 0) continue;
-            uint256 at = 32 * from;
-            total += side == SIDE_CLAIM
-                ? Imbalance.takeClaims(word, span.count, bits, c.contracted + at, tallies + at)
-                : Imbalance.takeObligations(
-                    word, span.count, bits, c.contracted + at, c.injected + at, tallies + at
-                );
-            if (burns) slots[family | span.key] = slot ^ (word << span.skip);
+        unchecked {
+            mapping(uint256 => uint256) storage slots = _lanes[account];
+            bool wide = member.isWide();
+            uint256 bits = PackedWindows.bitsOf(wide);
+            uint256 family = ProductIdLib.family(
+                side, round.number, KIND_ENERGY, uint8(c.qualities[dense]), c.zone, windowLength
+            );
+            uint256 tally = c.tallyRows + 3 * c.rowBytes * dense + 8 * round.first;
+            uint256 offset = 8 * round.first;
+            Span memory span = c.span;
+            uint256 end = round.first + round.windows;
+            for (uint256 from = round.first; from < end; from += span.count) {
+                _spanAt(span, c, round, from, bits);
+                uint256 at;
+                uint256 slot;
+                uint256 key = family | span.key;
+                assembly ("memory-safe") {
+                    // slots[key], found once for reading and writing
+                    mstore(0x00, key)
+                    mstore(0x20, slots.slot)
+                    at := keccak256(0x00, 0x40)
+                    slot := sload(at)
+                }
+                uint256 word = (slot >> span.skip) & _mask(span.count * bits);
+                if (word != 0) {
+                    total += PackedWindows.total(word, wide);
+                    if (side == SIDE_CLAIM) {
+                        Imbalance.takeClaims(word, wide, c.rows.claims + offset, tally);
+                    } else {
+                        Imbalance.takeObligations(
+                            word,
+                            wide,
+                            c.rows.obligations + offset,
+                            c.injected + offset,
+                            tally + c.rowBytes,
+                            c.rowBytes
+                        );
+                    }
+                    if (burns) {
+                        slot ^= word << span.skip;
+                        assembly ("memory-safe") {
+                            sstore(at, slot)
+                        }
+                    }
+                }
+                tally += 8 * span.count;
+                offset += 8 * span.count;
+            }
         }
     }
 
@@ -296,13 +327,15 @@ abstract contract Settlement is Ledger, ISettlement {
         private
         pure
     {
-        uint256 lanes = 256 / bits;
-        uint256 window = c.day + from;
-        uint256 lane = window % lanes;
-        uint256 left = round.first + round.windows - from;
-        span.key = window / lanes;
-        span.count = lanes - lane < left ? lanes - lane : left;
-        span.skip = lane * bits;
+        unchecked {
+            uint256 lanes = 256 / bits;
+            uint256 window = c.day + from;
+            uint256 lane = window % lanes;
+            uint256 left = round.first + round.windows - from;
+            span.key = window / lanes;
+            span.count = lanes - lane < left ? lanes - lane : left;
+            span.skip = lane * bits;
+        }
     }
 
     // --- around the entries
@@ -316,18 +349,46 @@ abstract contract Settlement is Ledger, ISettlement {
         c.byMerit = Certificates.byMerit(info.qualities, info.qualityCount);
         c.rounds = _provedRounds(posting.firstWindow);
         c.tallies = carry.tallies.length == 0 ? new uint256[](info.qualityCount * c.windows) : carry.tallies;
-        c.surplus = _pointer(posting.surplusMicroPerKWh);
-        c.deficit = _pointer(posting.deficitMicroPerKWh);
-        c.metered = _array(c.windows);
-        c.contracted = _array(c.windows);
-        c.injected = _array(c.windows);
-        c.meteredSums = _array(c.windows);
-        c.imbalanceSums = _array(c.windows);
+        c.sums = carry.windows.length == 0 ? new uint256[](c.windows) : carry.windows;
         c.cashNano = carry.cashNano;
         c.lastAccount = carry.lastAccount;
-        for (uint256 w; w < carry.windows.length; ++w) {
-            _put(c.meteredSums, w, int128(uint128(carry.windows[w])));
-            _put(c.imbalanceSums, w, int128(uint128(carry.windows[w] >> 128)));
+    }
+
+    /// @dev Fresh rows, and the imbalance prices, the last window first.
+    function _prepareRows(DayContext memory c, Posting calldata posting) private pure {
+        uint256 rowBytes = 8 * c.windows + 32;
+        uint256 at = Imbalance.zeros(rowBytes * (8 + 3 * c.byMerit.length));
+        c.rowBytes = rowBytes;
+        Imbalance.Rows memory rows = c.rows;
+        (rows.metered, rows.claims, rows.obligations) = (at, at + rowBytes, at + 2 * rowBytes);
+        (rows.meteredSums, rows.imbalanceSums) = (at + 3 * rowBytes, at + 4 * rowBytes);
+        c.injected = at + 5 * rowBytes;
+        rows.surplus = Imbalance.writePrices(at + 6 * rowBytes, rowBytes, posting.surplusMicroPerKWh);
+        rows.deficit = Imbalance.writePrices(at + 7 * rowBytes, rowBytes, posting.deficitMicroPerKWh);
+        c.tallyRows = at + 8 * rowBytes;
+    }
+
+    /// @dev Adds what the part's rows gathered to what was carried into it.
+    function _closePart(DayContext memory c) private pure {
+        unchecked {
+            (uint256 row, uint256 rowBytes, uint256 windows) = (c.tallyRows, c.rowBytes, c.windows);
+            uint256 i;
+            for (uint256 quality; quality < c.byMerit.length; ++quality) {
+                for (uint256 w; w < windows; ++w) {
+                    uint256 gathered = Imbalance.laneAt(row, w) | Imbalance.laneAt(row + rowBytes, w) << 64
+                        | Imbalance.laneAt(row + 2 * rowBytes, w) << 128;
+                    if (gathered != 0) c.tallies[i] += gathered;
+                    ++i;
+                }
+                row += 3 * rowBytes;
+            }
+            for (uint256 w; w < windows; ++w) {
+                int256 metered = int256(Imbalance.laneAt(c.rows.meteredSums, w))
+                    - int256(c.accounts * Imbalance.METERED_BIAS) + int128(uint128(c.sums[w]));
+                int256 imbalances = int256(Imbalance.laneAt(c.rows.imbalanceSums, w))
+                    - int256(c.accounts * Imbalance.IMBALANCE_BIAS) + int128(uint128(c.sums[w] >> 128));
+                c.sums[w] = uint256(uint128(int128(metered))) | uint256(uint128(int128(imbalances))) << 128;
+            }
         }
     }
 
@@ -389,48 +450,18 @@ abstract contract Settlement is Ledger, ISettlement {
     }
 
     function _hashCarry(DayContext memory c, uint256 parts) private pure returns (bytes32) {
-        uint256[] memory windows = new uint256[](c.windows);
-        for (uint256 w; w < c.windows; ++w) {
-            uint256 metered = uint128(int128(_at(c.meteredSums, w)));
-            windows[w] = metered | uint256(uint128(int128(_at(c.imbalanceSums, w)))) << 128;
-        }
         return
-            keccak256(
-                abi.encodePacked(c.tallies, windows, c.cashNano, uint256(uint160(c.lastAccount)), parts)
-            );
+            keccak256(abi.encodePacked(c.tallies, c.sums, c.cashNano, uint256(uint160(c.lastAccount)), parts));
     }
 
     /// @dev account, two flag bits a window, four bytes a window
     function _entryBytes(uint256 windows) private pure returns (uint256) {
-        return ACCOUNT_BYTES + (windows + 3) / 4 + 4 * windows;
+        unchecked {
+            return ACCOUNT_BYTES + (windows + 3) / 4 + 4 * windows;
+        }
     }
 
     function _mask(uint256 bits) private pure returns (uint256) {
         return bits == 256 ? type(uint256).max : (1 << bits) - 1;
-    }
-
-    function _array(uint256 words) private pure returns (uint256 at) {
-        uint256[] memory array = new uint256[](words);
-        assembly ("memory-safe") {
-            at := add(array, 0x20)
-        }
-    }
-
-    function _pointer(int32[] memory array) private pure returns (uint256 at) {
-        assembly ("memory-safe") {
-            at := add(array, 0x20)
-        }
-    }
-
-    function _at(uint256 array, uint256 index) private pure returns (int256 value) {
-        assembly ("memory-safe") {
-            value := mload(add(array, shl(5, index)))
-        }
-    }
-
-    function _put(uint256 array, uint256 index, int256 value) private pure {
-        assembly ("memory-safe") {
-            mstore(add(array, shl(5, index)), value)
-        }
     }
 }

@@ -19,7 +19,6 @@ GROUP = "trellis.commands"
 EPILOG = """\
 start here:
   trellis demo                               a community's day, end to end, on an embedded chain
-  trellis clear BOOK.csv --out RESULT.json   clear a book of orders, with no chain at all
   trellis audit --rpc URL --address A        replay and verify a deployment from its chain alone
 
 Every command takes --json for machine-readable output; `trellis COMMAND --help` says more.

@@ -102,7 +102,7 @@ def check(params: SessionParams) -> None:
         "prove_by": params.commit_by < params.prove_by,
         "floor": -POTENTIAL_LIMIT <= params.floor <= params.cap <= POTENTIAL_LIMIT,
         "cap": params.cap - params.floor <= POTENTIAL_LIMIT,
-        "imbalance_max": params.imbalance_min <= params.imbalance_max,
+        "imbalance_max": -POTENTIAL_LIMIT <= params.imbalance_min <= params.imbalance_max <= POTENTIAL_LIMIT,
         "max_orders": 1 <= params.max_orders <= MOST_LEAVES,
         "certificate_run": params.certificate_run == 0,
     }

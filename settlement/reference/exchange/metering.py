@@ -19,6 +19,7 @@ from settlement.reference.exchange.registry import Registry
 from settlement.reference.exchange.state import RunRecord, RunStage
 from settlement.reference.posting import Posting
 from settlement.reference.product_id import ENERGY
+from settlement.units import POTENTIAL_LIMIT
 
 NOTHING = Posting(0, 0, 0, 0, 0, bytes(32), (), (), ())
 """What a first posting follows: its sequence is at least 1."""
@@ -66,6 +67,9 @@ class Metering(Registry):
                 raise BadPosting(part)
 
     def _in_bounds(self, message: Posting) -> bool:
+        """Within the bounds of every session of the day, and never beyond 2^29."""
+        if any(abs(price) > POTENTIAL_LIMIT for price in message.surplus + message.deficit):
+            return False
         for record in self.state.sessions.values():
             params = record.params
             if (params.day, params.kind) == (message.first_window, ENERGY):
