@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from settlement.audit import code, opinion, state, sums
+from settlement.audit import code, envelope, opinion, state, sums
 from settlement.audit.administration import Manager
 from settlement.audit.code import Deployed, Terms
 from settlement.audit.findings import Difference, Findings, located
 from settlement.audit.history import Block, History, Sent
-from settlement.audit.node import Node
+from settlement.audit.node import Node, read
 from settlement.audit.replay import Replay
 from settlement.chain.abi import CODEC, exchange_interface
 from settlement.chain.errors import ChainError, NodeError
@@ -147,10 +147,9 @@ class Audit:
     # Contracts ------------------------------------------------------------------------------------------
 
     def _created(self, sent: Sent, created: bytes) -> None:
-        if created in (self.place.clearing, self.place.settlement):
-            module = code.module_of(sent)
-            if module is not None:
-                self.modules[created] = module
+        module = code.module_of(sent)
+        if module is not None:
+            self.modules[created] = module
         if created == self.place.address:
             found = code.read_creation(sent, self.modules)
             self.deployed, place = found, self.place
@@ -225,6 +224,10 @@ class Audit:
                 if found != history.hashes[number]:
                     what = f"another block than {self.nodes[0].url}"
                     raise Difference("nodes", what, history.hashes[number], found)
+                if history.hashes_headers:
+                    own = read(envelope.header_hash, raw, "nodes", "the block's header")
+                    if own != found:
+                        raise Difference("nodes", "the header has another hash", own, found)
             self.findings.add("nodes", kind="blocks")
 
     def _logs(self, node: Node) -> list[Log]:

@@ -102,7 +102,8 @@ def check_running(name: str, running: bytes, words: frozenset[bytes]) -> None:
             continue
         start = _start_of_word(compiled, at)
         if start is None or running[start : start + 32] not in words:
-            raise Difference("code", f"other code runs as {name}: it differs at byte {at}")
+            parts = [one[at : at + 32] for one in (compiled, running)]
+            raise Difference("code", f"other code runs as {name}, from byte {at} on", *parts)
         at = start + 32
 
 

@@ -49,7 +49,8 @@ class History:
         self.node, self.chain_id, self.first, self.last = node, chain_id, first, last
         self.findings = findings
         self.hashes: dict[int, bytes] = {}
-        self._hashes_headers: bool | None = None
+        self.hashes_headers: bool | None = None
+        """Whether this chain's block hashes are those of Ethereum's headers; known after one block."""
 
     def __iter__(self) -> Iterator[Block]:
         for start in range(self.first, self.last + 1, BATCH):
@@ -99,11 +100,11 @@ class History:
         """Chains that hash headers otherwise are noted as such; then nothing binds a header to its hash."""
         computed = read(envelope.header_hash, raw, "block hashes", "the block's header")
         same = computed == to_bytes(raw["hash"])
-        if self._hashes_headers is None:
-            self._hashes_headers = same
+        if self.hashes_headers is None:
+            self.hashes_headers = same
             if not same:
                 self.findings.checks["block hashes"].note = "not checked: this chain hashes headers otherwise"
-        if self._hashes_headers:
+        if self.hashes_headers:
             hash_ = to_bytes(raw["hash"])
             self.findings.require(same, "block hashes", "the header has another hash", computed, hash_)
 
