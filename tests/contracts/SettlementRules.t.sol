@@ -16,6 +16,9 @@ contract SettlementRulesTest is Checks {
 
     // --- imbalances
 
+    /// @dev Sessions bound imbalance prices below 2^29.
+    int32 private constant PRICE_LIMIT = 2 ** 29;
+
     /// An account's imbalance is metered less obligations plus claims, priced by its sign.
     function test_imbalance_is_metered_less_contracted(
         int32 metered,
@@ -24,6 +27,7 @@ contract SettlementRulesTest is Checks {
         int32 surplus,
         int32 deficit
     ) external view {
+        (surplus, deficit) = (surplus % PRICE_LIMIT, deficit % PRICE_LIMIT);
         uint32[] memory obligations = new uint32[](1);
         obligations[0] = obligation;
         (int256 wh, int256 cash,, int256 meteredSum, int256 imbalanceSum) =

@@ -173,6 +173,9 @@ contract Libraries is ILibraries {
         }
     }
 
+    /// @dev A row of one window, with what lies behind.
+    uint256 private constant ROW = 40;
+
     /// @dev One account in one window: its obligations in the order given, then its price.
     function imbalance(
         int32 metered,
@@ -185,20 +188,30 @@ contract Libraries is ILibraries {
         pure
         returns (int256 wh, int256 cash, uint256[] memory tallies, int256 meteredSum, int256 imbalanceSum)
     {
-        uint256[] memory words = new uint256[](8);
+        uint256 at = Imbalance.zeros(ROW * 10);
+        Imbalance.Rows memory rows;
+        (rows.metered, rows.claims, rows.obligations) = (at, at + ROW, at + 2 * ROW);
+        (rows.meteredSums, rows.imbalanceSums) = (at + 3 * ROW, at + 4 * ROW);
+        (rows.surplus, rows.deficit) = (at + 5 * ROW + 8, at + 6 * ROW + 8);
+        // Behind the only window: nothing metered, that is the bias alone.
+        uint256 nothing = Imbalance.METERED_BIAS * (1 | 1 << 64 | 1 << 128);
+        put(rows.metered, uint256(int256(metered) + int256(Imbalance.METERED_BIAS)) << 192 | nothing);
+        put(rows.surplus, uint256(int256(surplus) + int256(Imbalance.PRICE_BIAS)));
+        put(rows.deficit, uint256(int256(deficit) + int256(Imbalance.PRICE_BIAS)));
+        Imbalance.readInjected(rows.metered, 1, at + 7 * ROW);
         tallies = new uint256[](obligations.length + 1);
-        uint256 at = pointer(words);
-        uint256 tally = pointer(tallies);
-        words[0] = uint256(int256(metered));
-        Imbalance.readInjected(at, 1, at + 0x40);
         for (uint256 i; i < obligations.length; ++i) {
-            Imbalance.takeObligations(obligations[i], 1, 32, at + 0x20, at + 0x40, tally + 32 * i);
+            uint256 tally = Imbalance.zeros(2 * ROW);
+            Imbalance.takeObligations(obligations[i], true, rows.obligations, at + 7 * ROW, tally, ROW);
+            tallies[i] = Imbalance.laneAt(tally, 0) << 64 | Imbalance.laneAt(tally + ROW, 0) << 128;
         }
-        Imbalance.takeClaims(claim, 1, 32, at + 0x20, tally + 32 * obligations.length);
-        (words[3], words[4]) = (uint256(int256(surplus)), uint256(int256(deficit)));
-        (wh, cash) = Imbalance.price(1, at, at + 0x20, at + 0x60, at + 0x80, at + 0xa0, at + 0xc0);
-        (meteredSum, imbalanceSum) = (int256(words[5]), int256(words[6]));
-        require(words[1] == 0, "contracted is not cleared for the next account");
+        Imbalance.takeClaims(claim, true, rows.claims, at + 8 * ROW);
+        tallies[obligations.length] = Imbalance.laneAt(at + 8 * ROW, 0);
+        (wh, cash) = Imbalance.price(rows, 1);
+        meteredSum = int256(Imbalance.laneAt(rows.meteredSums, 0)) - int256(Imbalance.METERED_BIAS);
+        imbalanceSum = int256(Imbalance.laneAt(rows.imbalanceSums, 0)) - int256(Imbalance.IMBALANCE_BIAS);
+        bool cleared = Imbalance.laneAt(rows.claims, 0) == 0 && Imbalance.laneAt(rows.obligations, 0) == 0;
+        require(cleared, "contracted is not cleared for the next account");
     }
 
     function entryFits(bytes calldata entry, uint256 windows)
@@ -206,18 +219,18 @@ contract Libraries is ILibraries {
         pure
         returns (bool flags, bool quantities)
     {
-        uint256[] memory metered = new uint256[](windows);
         uint256 source;
         assembly ("memory-safe") {
             source := entry.offset
         }
         flags = Imbalance.flagsFit(source, windows);
-        quantities = Imbalance.readMetered(source + (windows + 3) / 4, windows, pointer(metered));
+        quantities =
+            Imbalance.readMetered(source + (windows + 3) / 4, windows, Imbalance.zeros(8 * windows + 32));
     }
 
-    function pointer(uint256[] memory array) private pure returns (uint256 at) {
+    function put(uint256 at, uint256 word) private pure {
         assembly ("memory-safe") {
-            at := add(array, 0x20)
+            mstore(at, word)
         }
     }
 }
