@@ -5,10 +5,15 @@ import {Posting} from "./IMetering.sol";
 
 /// @dev What one part of a settlement run hands to the next; only its hash is stored. docs/formats.md, Settlement.
 struct RunCarry {
+    /// @notice Of each quality and window: claims, obligations, delivered and claims gone over by `certify`, Wh so far.
     uint256[] tallies;
+    /// @notice Of each window: the sums of metered energy and of imbalances, Wh so far.
     uint256[] windows;
+    /// @notice Imbalance cash of the accounts settled so far; positive is what they received.
     int256 cashNano;
+    /// @notice The last account settled; zero in a first part and in `certify`.
     address lastAccount;
+    /// @notice Parts settled so far, or certified once the run is closed.
     uint256 parts;
 }
 
@@ -24,6 +29,10 @@ enum RunStage {
 /// @title ISettlement: contracted against metered, to the last nano
 interface ISettlement {
     /// @notice An account's day is settled: its claims of band 0 and obligations are burned, their reserves returned.
+    /// @param day the index of the day's first window, as in every event and error here
+    /// @param imbalanceWh metered less contracted, over all windows
+    /// @param cashNano what the imbalance earned; negative is what it cost
+    /// @param releasedNano reserves returned, those of claims that wait for `certify` included
     event AccountSettled(
         uint32 indexed zone,
         uint32 indexed day,
@@ -32,8 +41,14 @@ interface ISettlement {
         int256 cashNano,
         uint256 releasedNano
     );
+    /// @notice A part of a posting is settled.
+    /// @param carryHash the hash of what the next part or the close must bring
     event PartSettled(uint32 indexed zone, uint32 indexed day, bytes32 carryHash);
     /// @notice The balancing party took the other side: the run nets to zero.
+    /// @param run zero, the day's first run
+    /// @param imbalanceWh the balancing party's, over all windows
+    /// @param cashNano what its imbalance earned; negative is what it cost
+    /// @param releasedNano reserves returned to it
     event RunSettled(
         uint32 indexed zone,
         uint32 indexed day,
@@ -43,33 +58,56 @@ interface ISettlement {
         uint256 releasedNano
     );
     /// @notice Claims turned into certificates, in the account's lanes; what was not delivered is residual mix.
+    /// @param certifiedWh over all windows and qualities
     event AccountCertified(
         uint32 indexed zone, uint32 indexed day, address indexed account, uint256 certifiedWh
     );
+    /// @notice All parts are certified: the day's certificates exist.
     event RunCertified(uint32 indexed zone, uint32 indexed day);
 
+    /// @notice The run is at another stage than the call needs.
+    /// @param stage where it is
     error WrongRunStage(uint32 zone, uint32 day, RunStage stage);
+    /// @notice No posting is there, or this is not the latest.
     error WrongPosting(uint32 zone, uint32 day);
+    /// @notice The entries are not those of the next part, or no part is left.
+    /// @param part the next part, from 0
     error WrongPart(uint256 part);
+    /// @notice What is carried is not what the part before left, or a first part brings something.
     error WrongRunCarry(uint32 zone, uint32 day);
     /// @notice The entry's account is not a metered member of the zone, the accounts do not ascend, or its quantities or flags are out of range.
+    /// @param account zero if the entry is cut short
     error BadEntry(address account);
     /// @notice Parts or accounts of the posting are not settled yet.
     error IncompleteRun(uint256 settled, uint256 expected);
     /// @notice Contracted energy of the zone does not sum to zero in a window.
+    /// @param window counted from the day's first
+    /// @param wh the sum, sold less bought
     error EnergyNotConserved(uint256 window, int256 wh);
 
     /// @notice Settles the accounts of the next part of a posting.
+    /// @param posting the latest of its zone and day
     /// @param entries the packed entries whose hash the oracle nodes signed
+    /// @param carry what the part before left, or nothing in a first part
     function settle(Posting calldata posting, bytes calldata entries, RunCarry calldata carry) external;
 
     /// @notice Settles the balancing party against everyone else and ends the run.
+    /// @param posting the latest of its zone and day, all parts settled
+    /// @param carry what the last part left
     function closeRun(Posting calldata posting, RunCarry calldata carry) external;
 
     /// @notice Turns the claims of the next part's accounts into certificates for what was delivered.
+    /// @param posting the one that was settled
+    /// @param entries the same packed entries again
+    /// @param carry what the part before left; for the first, what the close left
     function certify(Posting calldata posting, bytes calldata entries, RunCarry calldata carry) external;
 
     /// @notice The run of a zone and day: its stage, the posting's sequence, and the hash that the next part must bring.
+    /// @param zone the zone
+    /// @param day the index of the day's first window
+    /// @return stage how far it has come
+    /// @return sequence of the latest posting, zero if there is none
+    /// @return carryHash zero before a part is settled
     function runOf(uint32 zone, uint32 day)
         external
         view
