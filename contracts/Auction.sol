@@ -5,14 +5,20 @@ import {Book, Day, Ledger, Session} from "./Ledger.sol";
 import {Grid, IAuction, SessionParams, Stage} from "./interfaces/IAuction.sol";
 import {RunStage} from "./interfaces/ISettlement.sol";
 import {GridLib} from "./libraries/GridLib.sol";
-import {KIND_CERTIFICATE} from "./libraries/ProductId.sol";
+import {KIND_ENERGY} from "./libraries/ProductId.sol";
 import {ScheduleCodec} from "./libraries/ScheduleCodec.sol";
 
 /// @title Auction: grids, delivery days, sessions and the commitment to their books
 /// @dev Sessions follow one another: at most one is between its gate and its end.
 abstract contract Auction is Ledger, IAuction {
     uint256 private constant MAX_BOOK = 1 << 20;
-    uint256 private constant MAX_ROUNDS = 255;
+    uint256 private constant MAX_ROUND_QUALITIES = 255;
+    uint256 private constant MAX_OPEN_SESSIONS = 64;
+
+    /// @dev Seconds: how far ahead a gate may be, how long a session may take from its gate to its proof, and what lies between two at least.
+    uint64 private constant MAX_AHEAD = 30 days;
+    uint64 private constant MAX_CLEARING = 1 days;
+    uint64 private constant MIN_OPEN = 1 minutes;
     int256 private constant PRICE_LIMIT = 1 << 29;
 
     /// @inheritdoc IAuction
@@ -114,15 +120,14 @@ abstract contract Auction is Ledger, IAuction {
         Day storage info = _dayInfo[p.day];
         if (info.windows == 0) revert UnknownDay(p.day);
         if (_runs[0][p.day].stage != RunStage.None) revert BadSession("day");
-        if (p.kind >= KIND_CERTIFICATE) revert BadSession("kind");
-        if (p.round != _rounds[p.day][p.kind].length || p.round > MAX_ROUNDS - 1) revert BadSession("round");
+        // Flexibility clears by the same rule, but nothing settles it.
+        if (p.kind != KIND_ENERGY) revert BadSession("kind");
         if (p.gridVersion != info.gridVersion) revert BadSession("gridVersion");
         if (p.firstWindow < p.day || p.windows == 0 || p.firstWindow + p.windows > p.day + info.windows) {
             revert BadSession("windows");
         }
-        bool ordered = block.timestamp < p.gate && p.gate < p.commitBy && p.commitBy < p.proveBy;
-        bool follows = _latestEpoch == 0 || p.gate >= _sessions[_latestEpoch].proveBy;
-        if (!ordered || !follows) revert BadSession("gate");
+        _checkRound(p, info.qualityCount);
+        _checkTimes(p, info.windows);
         if (p.floor > p.cap || p.floor < -PRICE_LIMIT || p.cap > PRICE_LIMIT) revert BadSession("floor");
         // Optimal potentials then always lie within the outer bounds of the proof.
         if (p.cap - p.floor > PRICE_LIMIT) revert BadSession("cap");
@@ -130,5 +135,30 @@ abstract contract Auction is Ledger, IAuction {
         if (p.imbalanceMin > p.imbalanceMax) revert BadSession("imbalanceMin");
         if (p.maxOrders == 0 || p.maxOrders >= MAX_BOOK) revert BadSession("maxOrders");
         if (p.certificateRun != 0) revert BadSession("certificateRun");
+    }
+
+    /// @dev What the first session of a day let its traders sign about imbalance prices holds for the day. Rounds times qualities stay within what
+    /// `Imbalance` sums exactly.
+    function _checkRound(SessionParams calldata p, uint256 qualityCount) private view {
+        uint24[] storage epochs = _rounds[p.day][p.kind];
+        if (p.round != epochs.length || (uint256(p.round) + 1) * qualityCount > MAX_ROUND_QUALITIES) {
+            revert BadSession("round");
+        }
+        if (p.round == 0) return;
+        SessionParams storage first = _params[epochs[0]];
+        if (p.imbalanceMin != first.imbalanceMin || p.imbalanceMax != first.imbalanceMax) {
+            revert BadSession("imbalanceMin");
+        }
+    }
+
+    /// @dev Cash stands still from a gate to the session's end: that is bounded, and there is time in between to withdraw.
+    function _checkTimes(SessionParams calldata p, uint256 windows) private view {
+        if (_latestEpoch - _ended >= MAX_OPEN_SESSIONS) revert BadSession("epoch");
+        uint256 dayEnds = (uint256(p.day) + windows) * windowLength;
+        bool inTime = block.timestamp < p.gate && p.gate <= block.timestamp + MAX_AHEAD && p.gate <= dayEnds;
+        bool follows = _latestEpoch == 0 || p.gate >= _sessions[_latestEpoch].proveBy + MIN_OPEN;
+        if (!inTime || !follows) revert BadSession("gate");
+        if (p.commitBy <= p.gate) revert BadSession("commitBy");
+        if (p.proveBy <= p.commitBy || p.proveBy > p.gate + MAX_CLEARING) revert BadSession("proveBy");
     }
 }

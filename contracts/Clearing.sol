@@ -47,6 +47,8 @@ abstract contract Clearing is Ledger, IClearing {
 
     uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
     uint256 private constant MOST_WORDS = ScheduleCodec.MAX_ENTRIES / 8 + 1;
+    /// @dev What a session may lock of one account: its result then fits the cash slot, whichever way it goes.
+    uint256 private constant MOST_COVER = 1 << 70;
     uint256 private constant WIDE_BOUND = (1 << 30) - 1;
 
     /// @dev Stands for the carry hash of a zone that is done; before its first chunk it is zero.
@@ -207,7 +209,7 @@ abstract contract Clearing is Ledger, IClearing {
                 PendingWithdrawal memory pending = _withdrawals[record.trader];
                 if (pending.afterEpoch < c.epoch) free -= int256(uint256(pending.amountNano));
             }
-            if (free < int256(cover) || cash.reserved() + cover > type(uint72).max) return REASON_UNCOVERED;
+            if (free < int256(cover) || cash.reserved() + cover > MOST_COVER) return REASON_UNCOVERED;
             return 0;
         }
     }

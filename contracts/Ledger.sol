@@ -128,7 +128,7 @@ abstract contract Ledger is AccessManaged, EIP712 {
     constructor(Terms memory terms) AccessManaged(terms.authority) EIP712("Trellis", "1") {
         uint16 length = terms.windowLength;
         if (length != 300 && length != 900 && length != 1800 && length != 3600) {
-            revert IAuction.BadDay(length);
+            revert IAuction.BadWindowLength(length);
         }
         settlementToken = terms.settlementToken;
         windowLength = length;

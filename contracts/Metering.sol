@@ -3,8 +3,9 @@ pragma solidity ^0.8.30;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Day, Ledger, Meter, Run} from "./Ledger.sol";
-import {IAuction} from "./interfaces/IAuction.sol";
+import {IAuction, SessionParams} from "./interfaces/IAuction.sol";
 import {IMetering, Posting} from "./interfaces/IMetering.sol";
+import {KIND_ENERGY} from "./libraries/ProductId.sol";
 import {Postings} from "./libraries/Postings.sol";
 import {RunStage} from "./interfaces/ISettlement.sol";
 
@@ -66,6 +67,7 @@ abstract contract Metering is Ledger, IMetering {
         Run storage run = _runs[posting.zone][posting.firstWindow];
         if (posting.sequence <= run.sequence) revert StalePosting(posting.sequence);
         if (run.stage > RunStage.Settling) revert BadPosting("stage");
+        if (posting.parts.length < run.parts) revert BadPosting("parts");
         if (run.parts != 0 && Postings.consumed(posting, run.parts) != run.consumed) {
             revert BadPosting("parts");
         }
@@ -113,11 +115,11 @@ abstract contract Metering is Ledger, IMetering {
         if (p.parts.length == 0 || p.parts.length > type(uint16).max) revert BadPosting("parts");
         if (p.surplusMicroPerKWh.length != p.windows) revert BadPosting("surplusMicroPerKWh");
         if (p.deficitMicroPerKWh.length != p.windows) revert BadPosting("deficitMicroPerKWh");
-        uint24[] storage epochs = _rounds[p.firstWindow][0];
+        uint24[] storage epochs = _rounds[p.firstWindow][KIND_ENERGY];
         (int32 low, int32 high) = (-(1 << 29), 1 << 29);
-        for (uint256 i; i < epochs.length; ++i) {
-            if (_params[epochs[i]].imbalanceMin > low) low = _params[epochs[i]].imbalanceMin;
-            if (_params[epochs[i]].imbalanceMax < high) high = _params[epochs[i]].imbalanceMax;
+        if (epochs.length != 0) {
+            SessionParams storage first = _params[epochs[0]]; // the others have its bounds
+            (low, high) = (first.imbalanceMin, first.imbalanceMax);
         }
         for (uint256 w; w < p.windows; ++w) {
             (int32 surplus, int32 deficit) = (p.surplusMicroPerKWh[w], p.deficitMicroPerKWh[w]);

@@ -56,6 +56,8 @@ interface IAuction {
     /// @notice The day overlaps the one before or has no windows, or more than fit.
     error BadDay(uint32 day);
     error UnknownDay(uint32 day);
+    /// @notice Windows last 300, 900, 1800 or 3600 seconds.
+    error BadWindowLength(uint16 seconds_);
     /// @notice The named parameter of the session is out of range.
     error BadSession(string parameter);
     /// @notice The session is at another stage.

@@ -81,10 +81,9 @@ library Imbalance {
     /// @notice What the account injected and has not allotted to an obligation yet.
     function readInjected(uint256 metered, uint256 windows, uint256 injected) internal pure {
         assembly ("memory-safe") {
-            for { let end := add(metered, shl(3, windows)) } lt(metered, end) { metered := add(
-                metered,
-                0x20
-            ) } {
+            for { let end := add(metered, shl(3, windows)) } lt(metered, end) {
+                metered := add(metered, 0x20)
+            } {
                 let four := mload(metered)
                 mstore(injected, and(and(four, LOWS_31), mul(and(shr(31, four), ONES), 0x7fffffff)))
                 injected := add(injected, 0x20)

@@ -22,6 +22,8 @@ NEGATIVE, UNCOVERED, WRONG_QUALITY, WRONG_QUANTITY, WRONG_ZONE, SUSPENDED = 1, 2
 what it cannot (negative, uncovered)."""
 
 RESERVED_BITS = 72
+MOST_COVER = 1 << 70
+"""What a session may lock of one account, nano: its result then fits the slot, whichever way it goes."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def refusal(member: Member, schedule: Schedule, cash: Cash, promised: int, cover
         WRONG_QUALITY: sells and not quality.serves(member.max_quality, schedule.quality),
         WRONG_QUANTITY: sells and max(schedule.quantity_wh) > member.capacity_wh,
         NEGATIVE: cash.free < 0,
-        UNCOVERED: cover > cash.free - promised or cash.reserved + cover >= 1 << RESERVED_BITS,
+        UNCOVERED: cover > cash.free - promised or cash.reserved + cover > MOST_COVER,
     }
     return next((code for code, holds in reasons.items() if holds), 0)
 

@@ -10,12 +10,14 @@ from settlement.reference import quality
 from settlement.reference.eip712 import keccak
 from settlement.reference.errors import BadGrid, BadSession, UnknownQuality
 from settlement.reference.merkle import MOST_LEAVES
-from settlement.reference.product_id import FLEXIBILITY_DOWN
+from settlement.reference.product_id import ENERGY
 from settlement.reference.words import check_int, check_uint, word, words
 from settlement.units import POTENTIAL_LIMIT
 
 MOST_WINDOWS = 128
 MOST_ROUNDS = 255
+MOST_CLEARING_S = 86_400
+"""From a session's gate to the deadline of its proof: cash stands still that long."""
 
 NO_PARENT = 2**32 - 1
 UNLIMITED_WH = 2**32 - 1
@@ -94,12 +96,12 @@ def check(params: SessionParams) -> None:
     book then always has potentials, and no order can make its session unprovable.
     """
     rules = {
-        "kind": params.kind <= FLEXIBILITY_DOWN,
+        "kind": params.kind == ENERGY,
         "round": params.round < MOST_ROUNDS,
         "windows": 1 <= params.windows <= MOST_WINDOWS,
         "first_window": params.first_window >= params.day and params.first_window + params.windows <= 2**32,
         "commit_by": params.gate < params.commit_by,
-        "prove_by": params.commit_by < params.prove_by,
+        "prove_by": params.commit_by < params.prove_by <= params.gate + MOST_CLEARING_S,
         "floor": -POTENTIAL_LIMIT <= params.floor <= params.cap <= POTENTIAL_LIMIT,
         "cap": params.cap - params.floor <= POTENTIAL_LIMIT,
         "imbalance_max": -POTENTIAL_LIMIT <= params.imbalance_min <= params.imbalance_max <= POTENTIAL_LIMIT,

@@ -165,31 +165,51 @@ contract AuctionTest is Market {
         p.gate = uint64(block.timestamp);
         refuseSession(p, "gate");
         p = paramsOf(0);
-        p.commitBy = p.gate;
+        p.gate = uint64(block.timestamp) + 30 days + 1;
+        refuseSession(p, "gate");
+        p.gate = DAY_BEGINS + uint64(dayWindows) * exchange.windowLength() + 1;
         refuseSession(p, "gate");
         p = paramsOf(0);
+        p.commitBy = p.gate;
+        refuseSession(p, "commitBy");
+        p = paramsOf(0);
         p.proveBy = p.commitBy;
-        refuseSession(p, "gate");
+        refuseSession(p, "proveBy");
+        p.proveBy = p.gate + 1 days + 1;
+        refuseSession(p, "proveBy");
 
         openRound(0);
         p = paramsOf(1);
         --p.gate;
         refuseSession(p, "gate");
         ++p.gate;
-        eq(openSession(p), 2, "at the deadline of the session before");
+        eq(openSession(p), 2, "a minute behind the deadline of the session before");
     }
 
-    /// Rounds of a day and kind count from 0; another kind counts by itself.
-    function test_rounds_count_by_kind() external {
+    /// Rounds of a day count from 0, at most as many as settlement sums exactly; only energy trades.
+    function test_rounds_count_and_only_energy_trades() external {
+        SessionParams memory p = paramsOf(0);
+        p.kind = 1;
+        refuseSession(p, "kind");
         openRound(0);
-        SessionParams memory p = paramsOf(1);
-        (p.kind, p.round) = (1, 0);
-        openSession(p);
-        (p.gate, p.commitBy, p.proveBy) =
-        (p.gate + ROUND_LASTS, p.commitBy + ROUND_LASTS, p.proveBy + ROUND_LASTS);
+        p = paramsOf(1);
+        p.round = 0;
+        refuseSession(p, "round");
+        p.round = 2;
         refuseSession(p, "round");
         p.round = 1;
         openSession(p);
+    }
+
+    /// What the first session of a day says of imbalance prices holds for the day: no later one moves the bounds its traders signed.
+    function test_bounds_of_imbalance_prices_stay() external {
+        openRound(0);
+        SessionParams memory p = paramsOf(1);
+        ++p.imbalanceMin;
+        refuseSession(p, "imbalanceMin");
+        p = paramsOf(1);
+        --p.imbalanceMax;
+        refuseSession(p, "imbalanceMin");
     }
 
     function refuseSession(SessionParams memory params, string memory parameter) private {
@@ -244,7 +264,7 @@ contract AuctionTest is Market {
         commit(first, new Order[](0));
         vm.prank(guardian);
         exchange.pause();
-        vm.warp(GATE + ROUND_LASTS + 1);
+        vm.warp(GATE + ROUND_LASTS + BETWEEN);
         vm.prank(guardian);
         exchange.unpause();
         vm.prank(operator);

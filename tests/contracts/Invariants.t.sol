@@ -53,7 +53,8 @@ contract Community is MeteredDay {
         uint24 latest = exchange.latestEpoch();
         uint64 after_ = latest == 0 ? uint64(block.timestamp) : exchange.deadlineOf(latest);
         if (after_ < block.timestamp) after_ = uint64(block.timestamp);
-        (params.gate, params.commitBy, params.proveBy) = (after_ + 1, after_ + 2, after_ + 60);
+        if (after_ + 61 > DAY_BEGINS) return;
+        (params.gate, params.commitBy, params.proveBy) = (after_ + 61, after_ + 62, after_ + 120);
         underway = openSession(params);
         ++rounds;
         Order[] memory orders = new Order[](5);

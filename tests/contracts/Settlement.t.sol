@@ -275,22 +275,6 @@ contract SettlementTest is MeteredDay {
         exchange.closeRun(p, carry);
     }
 
-    /// A day settles only when its sessions are proved or void.
-    function test_a_day_waits_for_its_sessions() external {
-        uint24 epoch = openLate();
-        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
-        vm.prank(meterOperator);
-        refuse(abi.encodeWithSelector(IAuction.WrongStage.selector, epoch, Stage.Open));
-        exchange.settle(p, entries, noRunCarry());
-    }
-
-    /// @dev A second round whose gate is after the posting.
-    function openLate() private returns (uint24) {
-        SessionParams memory params = paramsOf(1);
-        (params.gate, params.commitBy, params.proveBy) = (AFTERWARDS + 1, AFTERWARDS + 2, AFTERWARDS + 3);
-        return openSession(params);
-    }
-
     /// The balancing party's own trades are settled with the run: its reserves return and its tokens end.
     function test_the_balancing_partys_trades_settle_too() external {
         trade(1, book(buy(SECOND_BUYER, 500, 200_000), sell(BALANCER, 500, 100_000)));

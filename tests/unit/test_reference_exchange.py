@@ -96,10 +96,10 @@ def test_a_book_is_not_committed_before_the_gate() -> None:
 def test_sessions_follow_one_another() -> None:
     exchange = make_exchange()
     opened(exchange)
-    later = {"round": 1, "commit_by": PROVE_BY + 10, "prove_by": PROVE_BY + 20}
+    later = {"round": 1, "commit_by": PROVE_BY + 70, "prove_by": PROVE_BY + 80}
     with pytest.raises(errors.BadSession):
-        opened(exchange, gate=PROVE_BY - 1, **later)
-    opened(exchange, gate=PROVE_BY, **later)
+        opened(exchange, gate=PROVE_BY + 59, **later)
+    opened(exchange, gate=PROVE_BY + 60, **later)
 
 
 BAD_PARAMS = [

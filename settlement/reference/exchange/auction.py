@@ -20,7 +20,14 @@ from settlement.reference.exchange.tokens import Tokens
 from settlement.reference.session import Grid, SessionParams
 from settlement.reference.words import check_hash, check_uint
 
-MOST_EPOCHS = (1 << 24) - 1
+MOST_OPEN_SESSIONS = 64
+MOST_ROUND_QUALITIES = 255
+"""Rounds of a day times its qualities: what settlement sums of one account and window stays exact."""
+
+MOST_AHEAD_S = 30 * 86_400
+"""How far ahead a gate may be."""
+LEAST_OPEN_S = 60
+"""Between the deadline of a session and the gate of the next."""
 
 
 class Auction(Tokens):
@@ -59,11 +66,11 @@ class Auction(Tokens):
         NotCarried while the balancing party could not pay what members owe.
         """
         self.require_running(now)
+        self._check_negative_covered(now)
         session = sessions.session_id(params)
         sessions.check(params)
         self._check_day(params)
         self._check_follows(now, params)
-        self._check_negative_covered(now)
         epoch = len(self.state.epochs) + 1
         self.state.epochs += (session,)
         self.state.sessions[session] = SessionRecord(params, epoch)
@@ -78,13 +85,24 @@ class Auction(Tokens):
             raise BadSession("windows")
         if (0, params.day) in self.state.runs:
             raise BadSession("day")
+        self._check_round(params, len(self.state.grids[day.grid_version - 1].qualities))
+
+    def _check_round(self, params: SessionParams, qualities: int) -> None:
+        """What the first session of a day let its traders sign about imbalance prices holds for the day."""
         earlier = [r.params for r in self.state.sessions.values() if r.params.day == params.day]
-        if params.round != sum(other.kind == params.kind for other in earlier):
+        if params.round != len(earlier) or (params.round + 1) * qualities > MOST_ROUND_QUALITIES:
             raise BadSession("round")
+        bounds = {(one.imbalance_min, one.imbalance_max) for one in [*earlier, params]}
+        if len(bounds) > 1:
+            raise BadSession("imbalance_min")
 
     def _check_follows(self, now: int, params: SessionParams) -> None:
-        after = max((record.params.prove_by for record in self.state.sessions.values()), default=0)
-        if params.gate <= now or params.gate < after or len(self.state.epochs) >= MOST_EPOCHS:
+        """Cash stands still from a gate to the session's end: there is time in between to withdraw."""
+        if len(self.state.epochs) - self.ended_through(now) >= MOST_OPEN_SESSIONS:
+            raise BadSession("epoch")
+        after = max((r.params.prove_by + LEAST_OPEN_S for r in self.state.sessions.values()), default=0)
+        day_ends = (params.day + self.day(params.day).windows) * self.window_length
+        if not now < params.gate <= min(now + MOST_AHEAD_S, day_ends) or params.gate < after:
             raise BadSession("gate")
 
     def _check_negative_covered(self, now: int) -> None:

@@ -42,6 +42,8 @@ abstract contract World is Checks {
     uint64 internal constant DAY_BEGINS = uint64(DAY) * LENGTH;
     uint64 internal constant GATE = DAY_BEGINS - 12 hours;
     uint64 internal constant ROUND_LASTS = 1 hours;
+    /// @dev From the deadline of a round to the gate of the next.
+    uint64 internal constant BETWEEN = 1 minutes;
     uint256 internal constant RICH = 1e15;
 
     uint32 internal constant BUY_RESERVE = 100_000;
@@ -227,13 +229,13 @@ abstract contract World is Checks {
         exchange.openDay(day, windows, 1, grid);
     }
 
-    /// @dev Round `round` over the whole day; each round's gate follows the deadline of the one before.
+    /// @dev Round `round` over the whole day; each round's gate follows the deadline of the one before by the least time there is.
     function paramsOf(uint8 round) internal view returns (SessionParams memory p) {
         p.round = round;
         p.windows = dayWindows;
         p.gridVersion = 1;
         (p.day, p.firstWindow) = (DAY, DAY);
-        p.gate = GATE + round * ROUND_LASTS;
+        p.gate = GATE + round * (ROUND_LASTS + BETWEEN);
         p.commitBy = p.gate + 10 minutes;
         p.proveBy = p.gate + ROUND_LASTS;
         (p.floor, p.cap) = (-2_000_000, 6_000_000);
