@@ -10,7 +10,7 @@ from settlement.audit.administration import Manager
 from settlement.audit.code import Deployed, Terms
 from settlement.audit.findings import Difference, Findings, located
 from settlement.audit.history import Block, History, Sent
-from settlement.audit.node import Node, read
+from settlement.audit.node import NoAnswer, Node, read
 from settlement.audit.replay import Replay
 from settlement.chain.abi import CODEC, exchange_interface
 from settlement.chain.errors import ChainError, NodeError
@@ -198,6 +198,8 @@ class Audit:
         data = _BALANCE_OF + CODEC.encode(["address"], [self.place.address])
         try:
             return int.from_bytes(node.call(self.deployed.terms.token, data, self.place.last), "big")
+        except NoAnswer:
+            raise
         except ChainError as cause:
             raise Difference("cash", f"the settlement token does not answer: {cause}") from cause
 

@@ -8,6 +8,7 @@ those must be among the values that this deployment's constructors fill in.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from eth_abi.exceptions import DecodingError
@@ -54,16 +55,22 @@ def read_creation(created: Sent, modules: dict[bytes, tuple[str, Terms]]) -> Dep
     return found
 
 
+@cache
+def _creation(name: str) -> bytes:
+    """What creates a contract of this release, before its arguments."""
+    return compile_contracts()[name].linked()
+
+
 def module_of(created: Sent) -> tuple[str, Terms] | None:
     """Which module a transaction created, and with what; None if none."""
     for name in MODULES:
-        if created.data.startswith(compile_contracts()[name].linked()):
+        if created.data.startswith(_creation(name)):
             return name, Terms(*_arguments(created, name, [TERMS])[0])
     return None
 
 
 def _arguments(created: Sent, name: str, types: list[str]) -> tuple[Any, ...]:
-    code = compile_contracts()[name].linked()
+    code = _creation(name)
     if not created.data.startswith(code):
         raise Difference("code", f"what was deployed is not this release's {name}")
     try:

@@ -113,16 +113,7 @@ class Findings:
         return {
             "ok": self.ok,
             "checks": [
-                {
-                    "name": one.name,
-                    "count": one.count,
-                    "ok": one.ok,
-                    "what": described(one),
-                    # As `trellis demo` (api/services/audit.py) reads them so far.
-                    "check": one.name,
-                    "holds": one.ok,
-                    "detail": described(one),
-                }
+                {"name": one.name, "count": one.count, "ok": one.ok, "detail": described(one)}
                 for one in self.checks.values()
             ],
             "difference": self.difference.as_json() if self.difference else None,

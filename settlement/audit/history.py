@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from settlement.audit import envelope
 from settlement.audit.envelope import Json, number
 from settlement.audit.findings import Difference, Findings, located
-from settlement.audit.node import BATCH, Node, read
+from settlement.audit.node import Node, read
 from settlement.chain.errors import NodeError
 from settlement.chain.rpc import Log, to_bytes
 from settlement.reference.eip712 import keccak
+
+BLOCKS = 50
+"""Asked for at once: a full one may take megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +57,11 @@ class History:
         """Whether this chain's block hashes are those of Ethereum's headers; known after one block."""
 
     def __iter__(self) -> Iterator[Block]:
-        for start in range(self.first, self.last + 1, BATCH):
-            numbers = range(start, min(start + BATCH, self.last + 1))
+        for start in range(self.first, self.last + 1, BLOCKS):
+            numbers = range(start, min(start + BLOCKS, self.last + 1))
             questions = [("eth_getBlockByNumber", [hex(one), True]) for one in numbers]
             raws = list(self.node.ask_many(questions))
-            busy = [raw for raw in raws if raw and raw.get("transactions")]
+            busy = [raw for raw in raws if isinstance(raw, dict) and raw.get("transactions")]
             receipts = dict(zip((raw["number"] for raw in busy), self._receipts(busy), strict=True))
             for one, raw in zip(numbers, raws, strict=True):
                 with located(self.node.url, one):
@@ -93,7 +97,8 @@ class History:
         self.findings.add("blocks")
         self._check_hash(raw)
         self.hashes[wanted] = to_bytes(own)
-        sent = self._sent(raw, receipts.get(raw["number"]) or [])
+        told = receipts.get(raw["number"]) or []
+        sent = read(lambda one: self._sent(one, told), raw, "transactions", f"block {wanted}")
         return Block(wanted, to_bytes(own), time, sent)
 
     def _check_hash(self, raw: Json) -> None:
@@ -118,7 +123,9 @@ class History:
             root == told, "transaction roots", "the block has other transactions", told, root
         )
         self._check_receipts(block, receipts)
-        return tuple(self._one(raw, receipt) for raw, receipt in zip(raws, receipts, strict=True))
+        used = [0, *(number(one, "cumulativeGasUsed") for one in receipts)]
+        each = zip(raws, receipts, pairwise(used), strict=True)
+        return tuple(self._one(raw, receipt, after - before) for raw, receipt, (before, after) in each)
 
     def _encoded(self, raw: Json) -> bytes:
         data = read(envelope.encode_transaction, raw, "transactions", "a transaction")
@@ -145,16 +152,16 @@ class History:
             raise Difference("receipts", "the block's filter is of other logs", bloom, block["logsBloom"])
         self.findings.add("receipts", len(receipts))
 
-    def _one(self, raw: Json, receipt: Json) -> Sent:
+    def _one(self, raw: Json, receipt: Json, gas_used: int) -> Sent:
         own = to_bytes(raw["hash"])
         with located(transaction=own):
             if to_bytes(receipt["transactionHash"]) != own:
                 raise Difference("receipts", "the receipt of another transaction", own, receipt)
-            return read(lambda _: _sent(raw, receipt), raw, "receipts", "the receipt")
+            return read(lambda _: _sent(raw, receipt, gas_used), raw, "receipts", "the receipt")
 
 
-def _sent(raw: Json, receipt: Json) -> Sent:
-    """Of the receipt only what its block's root binds, besides the gas it used."""
+def _sent(raw: Json, receipt: Json, gas_used: int) -> Sent:
+    """Of the receipt only what its block's root binds."""
     sender, to = envelope.sender_of(raw), to_bytes(raw.get("to")) or None
     created = None if to else envelope.created_by(raw, sender)
     succeeded = number(receipt, "status") == 1
@@ -164,7 +171,7 @@ def _sent(raw: Json, receipt: Json) -> Sent:
         to=to,
         data=to_bytes(raw["input"]),
         gas=number(raw, "gas"),
-        gas_used=number(receipt, "gasUsed"),
+        gas_used=gas_used,
         succeeded=succeeded,
         created=created if succeeded else None,
         logs=envelope.logs_of(receipt),

@@ -21,6 +21,10 @@ Question = tuple[str, Sequence[Any]]
 T = TypeVar("T")
 
 
+class NoAnswer(NodeError):
+    """Nobody is there: not a difference, but nothing to audit."""
+
+
 class Node:
     """One node, by the address of its JSON-RPC."""
 
@@ -33,7 +37,7 @@ class Node:
         try:
             answer = self._provider.make_request(RPCEndpoint(method), list(params))
         except (OSError, ValueError, RequestException) as cause:
-            raise NodeError(method, f"no node answers at {self.url} ({cause})") from cause
+            raise NoAnswer(method, f"no node answers at {self.url} ({cause})") from cause
         return _result(method, answer)
 
     def ask_many(self, questions: Iterable[Question]) -> Iterator[Any]:
@@ -47,7 +51,7 @@ class Node:
         try:
             answers: Any = self._provider.make_batch_request([(RPCEndpoint(m), list(p)) for m, p in batch])
         except (OSError, ValueError, RequestException) as cause:
-            raise NodeError(method, f"no node answers at {self.url} ({cause})") from cause
+            raise NoAnswer(method, f"no node answers at {self.url} ({cause})") from cause
         if not isinstance(answers, list) or len(answers) != len(batch):
             raise NodeError(method, f"{self.url} does not answer several questions at once")
         ordered = sorted(answers, key=lambda answer: int(answer["id"]))

@@ -62,6 +62,12 @@ def code_of(world: World, contract: bytes, code: bytes) -> Iterator[None]:
 ALLOWS_EVERYTHING = to_bytes("0x600160005260006020526040" + "6000f3")
 """Returns (true, 0), which an AccessManager answers to who may call at once."""
 
+
+def forwards_to(contract: bytes) -> bytes:
+    """Makes every call again, to another contract."""
+    return to_bytes("0x36600060003760006000366000600073") + contract + to_bytes("0x5af100")
+
+
 REFUSES_EVERYTHING = to_bytes("0x60006000fd")
 
 

@@ -161,6 +161,8 @@ def test_claims_change_hands_in_every_way(open_day: World) -> None:
     exchange.send(SUPPLIER, "transferFrom", giver.address, taker.address, id_, 1)
     exchange.send(giver, "setOperator", SUPPLIER.address, False)
     exchange.send(giver, "transfer", taker.address, id_, 0)
+    nobodys = product_id.encode(ProductId(DAY, WINDOW_LENGTH, 0, 15, side=CLAIM))
+    exchange.send(taker, "transfer", giver.address, nobodys, 0)
     agreed = Acceptance(taker.address, giver.address, id_, 3, 0, LATER)
     proof = sign_message(taker, exchange.separator, agreed)
     exchange.send(world.operator, "relayAcceptance", fields(agreed), proof)

@@ -222,6 +222,14 @@ def an_unreadable_block(world: World) -> Lie:
     return about_block(block_of(world, "commitBook"), lambda block: block.pop("timestamp"))
 
 
+def a_transaction_of_an_unknown_type(world: World) -> Lie:
+    return about_block(block_of(world, "deposit"), lambda block: block["transactions"][0].update(type="0x3"))
+
+
+def a_transaction_without_a_hash(world: World) -> Lie:
+    return about_block(block_of(world, "deposit"), lambda block: block["transactions"][0].pop("hash"))
+
+
 def cash(world: World) -> Lie:
     return about_call("cashOf", lambda told: other_byte(told, 31), PROSUMERS[0].address)
 
@@ -271,6 +279,8 @@ LIES = [
     (a_blocks_time, "block hashes", "another hash"),
     (a_block_sealed_again, "blocks", "does not follow"),
     (an_unreadable_block, "blocks", "not well formed"),
+    (a_transaction_of_an_unknown_type, "transactions", "of type 3 are not known"),
+    (a_transaction_without_a_hash, "transactions", "not well formed"),
     (cash, "accounts", "cashOf answers otherwise"),
     (lanes, "lanes", "lanesOf answers otherwise"),
     (a_run, "days", "runOf answers otherwise"),

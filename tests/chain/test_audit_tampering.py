@@ -13,6 +13,7 @@ from tampering import (
     REFUSES_EVERYTHING,
     code_of,
     find_slot,
+    forwards_to,
     later,
     number,
     read_slot,
@@ -305,6 +306,16 @@ def test_a_call_by_somebody_without_the_role_is_found(open_day: World) -> None:
     found = difference(world)
     assert found.check == "permissions"
     assert found.found == to_hex(STRANGER.address)
+
+
+def test_a_call_by_way_of_another_contract_is_not_passed_over(open_day: World) -> None:
+    world, wallet = open_day, b"\x77" * 20
+    with code_of(world, wallet, forwards_to(world.exchange.address)):
+        data = world.exchange.abi.encode("setOperator", STRANGER.address, True)
+        world.chain.send(PROSUMERS[0], wallet, data, gas=200_000)
+    found = difference(world)
+    assert found.check == "calls"
+    assert "another contract" in found.what
 
 
 def test_a_call_refused_without_a_reason_is_found(open_day: World) -> None:

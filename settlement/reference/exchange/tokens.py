@@ -110,8 +110,9 @@ class Tokens(Accounts):
             raise WrongRecipient(to, id)
         if product.kind != CERTIFICATE:
             self._hand_over(now, sender, to, product, amount)
-        self.burn(sender, product, amount)
-        self.mint(to, product, amount)
+        if amount:  # moving nothing leaves no trace
+            self.burn(sender, product, amount)
+            self.mint(to, product, amount)
         self.emit(events.Transferred(sender, to, id, amount))
 
     @transaction
