@@ -27,6 +27,8 @@ class Sent:
     sender: bytes
     to: bytes | None
     data: bytes
+    value: int
+    """Wei sent along; the Exchange takes none."""
     gas: int
     gas_used: int
     succeeded: bool
@@ -170,6 +172,7 @@ def _sent(raw: Json, receipt: Json, gas_used: int) -> Sent:
         sender=sender,
         to=to,
         data=to_bytes(raw["input"]),
+        value=number(raw, "value"),
         gas=number(raw, "gas"),
         gas_used=gas_used,
         succeeded=succeeded,

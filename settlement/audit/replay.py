@@ -111,14 +111,15 @@ class Replay:
         return []
 
     def _failed(self, block: Block, sent: Sent) -> None:
-        """Nothing came of it. The rules must not allow it either, unless it ran out of gas."""
+        """Nothing came of it. The rules must not allow it either, unless it ran out of gas or sent money along."""
         if sent.logs:
             raise Difference("events", "a transaction that failed told something", [], sent.logs)
         if sent.to != self.address:
             return
         starved = sent.gas_used * 64 >= sent.gas * 63 - GAS_SLACK
         entry = function_of(sent.data)
-        if not starved and entry is not None and entry.name in REHEARSED:
+        paying = sent.value > 0  # nothing here takes money along
+        if not (starved or paying) and entry is not None and entry.name in REHEARSED:
             self._must_refuse(block.time, sent)
         self.findings.add("refusals")
 

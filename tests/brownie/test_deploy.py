@@ -3,22 +3,58 @@
 import pytest
 
 # By this form: Brownie reads the file of each module named in an import, and takes it for Python text.
-from brownie import project
+from brownie import project, reverts
+
+HALF_HOUR, A_DAY = 1800, 86_400
+PROSUMER = 1
 
 
 @pytest.fixture(scope="module")
-def deployable(accounts):
-    """Contracts of ours that need nothing to start."""
+def ours():
     (loaded,) = project.get_loaded_projects()
-    found = [each for each in loaded if each.bytecode and "_" not in each.bytecode]
-    return [each for each in found if not each.deploy.abi["inputs"]]
+    return loaded
 
 
-def test_contracts_compile_and_deploy(deployable, accounts):
-    assert deployable, "no contract in contracts/ deploys without arguments"
-    for container in deployable:
-        contract = accounts[0].deploy(container)
-        assert contract.bytecode, f"{container._name} left no code"
+@pytest.fixture(scope="module")
+def administrator(accounts):
+    return accounts[0]
+
+
+@pytest.fixture(scope="module")
+def token(ours, administrator):
+    authority = administrator.deploy(ours.Administration, administrator)
+    return administrator.deploy(ours.SettlementToken, authority, "Test Currency", "TST")
+
+
+@pytest.fixture(scope="module")
+def exchange(ours, administrator, token):
+    terms = (token.authority(), token, HALF_HOUR, A_DAY)
+    clearing = administrator.deploy(ours.ClearingModule, terms)
+    settlement = administrator.deploy(ours.SettlementModule, terms)
+    return administrator.deploy(ours.Exchange, terms, clearing, settlement)
+
+
+def test_a_member_deposits(exchange, token, administrator, accounts):
+    home = accounts[1]
+    exchange.registerMember(home, 0, PROSUMER, 15, 20_000, False, {"from": administrator})
+    token.mint(administrator, 500, {"from": administrator})
+    token.approve(exchange, 500, {"from": administrator})
+    exchange.deposit(home, 500, {"from": administrator})
+    assert exchange.cashOf(home) == (500, 0, 0, 0)
+    assert token.balanceOf(exchange) == 500
+
+
+def test_strangers_register_nobody(exchange, accounts):
+    stranger = accounts[2]
+    with reverts():
+        exchange.registerMember(stranger, 0, PROSUMER, 15, 20_000, False, {"from": stranger})
+
+
+def test_a_module_of_other_terms_is_refused(ours, exchange, token, administrator):
+    terms = (token.authority(), token, HALF_HOUR, A_DAY)
+    other = administrator.deploy(ours.ClearingModule, (token.authority(), token, 2 * HALF_HOUR, A_DAY))
+    with reverts():
+        administrator.deploy(ours.Exchange, terms, other, exchange.settlementModule())
 
 
 def test_the_chain_charges_nothing(accounts, chain):

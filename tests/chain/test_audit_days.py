@@ -34,6 +34,7 @@ from test_day import small_book
 
 from settlement.audit.replay import HANDLERS
 from settlement.chain import abi, deploy, operator, settler
+from settlement.chain.abi import exchange_interface
 from settlement.chain.errors import ContractRevert
 from settlement.chain.sign import Signer, sign_message
 from settlement.reference import product_id
@@ -212,6 +213,16 @@ def test_money_comes_and_goes(open_day: World) -> None:
     told = holds(world)
     assert told["settlement token"] == 6 + 2
     assert told["refusals"] == 1
+
+
+def test_a_call_that_sends_money_along_is_rightly_refused(open_day: World) -> None:
+    """Anyone can send it: it must not make an honest chain fail its audit."""
+    world = open_day
+    data = exchange_interface().encode("approve", STRANGER.address, 1, 1)
+    rich = world.anvil.rpc("eth_accounts")[0]
+    call = {"from": rich, "to": "0x" + world.exchange.address.hex(), "data": "0x" + data.hex()}
+    world.anvil.rpc("eth_sendTransaction", {**call, "value": "0x1", "gas": "0x30d40", "gasPrice": "0x0"})
+    assert holds(world)["refusals"] == 1
 
 
 def test_a_gift_is_nobodys_cash(open_day: World) -> None:
