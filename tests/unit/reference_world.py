@@ -7,12 +7,13 @@ from typing import Any
 import coincurve
 
 from settlement import matching
-from settlement.reference import eip712, merkle, schedule
+from settlement.reference import eip712, merkle, product_id, schedule
 from settlement.reference.accounts import BALANCING_PARTY, OPERATOR, PROSUMER, Member
 from settlement.reference.clearing import Carry, Commitment, Header, ZonePosting
 from settlement.reference.exchange import Exchange
 from settlement.reference.marginal import Marginal
 from settlement.reference.potential import Potential
+from settlement.reference.product_id import ProductId
 from settlement.reference.schedule import Schedule, SignedSchedule
 from settlement.reference.session import Grid, SessionParams, single_zone
 
@@ -211,3 +212,25 @@ def prove(exchange: Exchange, session: bytes, posted: Posted, chunk: int = 3) ->
     """Sends a whole posting."""
     carry = bring(exchange, session, posted, chunk)
     exchange.close_zone(GATE, session, posted.header, posted.zone, carry, posted.flows)
+
+
+# A first trade ------------------------------------------------------------------------------------------
+
+BUYER, SELLER, OTHER = PROSUMER_ADDRESSES[:3]
+
+
+def opened(exchange: Exchange, **changes: int) -> bytes:
+    return exchange.open_session(OPENING, make_params(**changes))
+
+
+def trade(exchange: Exchange, session: bytes, quality: int = 3, wh: int = 1000) -> None:
+    """The buyer buys from the seller in the first window, at 150,000."""
+    buy = make_schedule(session, BUYER, quality=quality, quantity_wh=(wh,), limit_micro_per_kwh=(200_000,))
+    sell = make_schedule(
+        session, SELLER, side=1, quality=quality, quantity_wh=(wh,), limit_micro_per_kwh=(100_000,)
+    )
+    prove(exchange, session, honest_posting(exchange, session, [sign(exchange, buy), sign(exchange, sell)]))
+
+
+def claim_id(quality: int = 3, window: int = DAY, **changes: int) -> int:
+    return product_id.encode(replace(ProductId(window, WINDOW_LENGTH, 0, quality), **changes))
