@@ -40,7 +40,7 @@ def test_a_member_deposits(exchange, token, administrator, accounts):
     token.mint(administrator, 500, {"from": administrator})
     token.approve(exchange, 500, {"from": administrator})
     exchange.deposit(home, 500, {"from": administrator})
-    assert exchange.cashOf(home) == (500, 0, 0, 0)
+    assert [int(one) for one in exchange.cashOf(home)] == [500, 0, 0, 0]
     assert token.balanceOf(exchange) == 500
 
 
