@@ -95,13 +95,14 @@ abstract contract Accounts is Relay, IAccounts {
             revert WithdrawalNotReady(account, pending.afterEpoch);
         }
         uint256 amount = pending.amountNano;
-        Cash cash = _folded(account);
+        Cash stored = _cash[account];
+        Cash cash = _folded(stored);
         uint256 kept = account == _balancingParty ? _totalNegative : 0;
         if (cash.free() < int256(amount + kept)) {
             revert InsufficientCash(account, cash.free(), amount + kept);
         }
         _clearWithdrawal(account);
-        _setFree(account, cash, cash.free() - int256(amount));
+        _setFree(account, stored.free(), cash, cash.free() - int256(amount));
         emit Withdrawn(account, amount);
         settlementToken.safeTransfer(account, amount);
     }

@@ -144,7 +144,10 @@ abstract contract Ledger is AccessManaged, EIP712 {
 
     /// @dev The account's cash with the result of an ended session folded into it.
     function _folded(address account) internal view returns (Cash) {
-        Cash cash = _cash[account];
+        return _folded(_cash[account]);
+    }
+
+    function _folded(Cash cash) internal view returns (Cash) {
         uint24 epoch = cash.epoch();
         if (epoch == 0) return cash;
         return _foldAt(cash, _stageOf(epoch));
@@ -160,19 +163,20 @@ abstract contract Ledger is AccessManaged, EIP712 {
     }
 
     /// @dev Stores `cash` with another free amount and keeps what members owe right. Folding never turns the sign of free cash.
-    function _setFree(address account, Cash cash, int256 free) internal {
-        if (account != _balancingParty) {
-            int256 before = _cash[account].free();
+    /// @param before free cash as it is stored
+    function _setFree(address account, int256 before, Cash cash, int256 free) internal {
+        if ((before < 0 || free < 0) && account != _balancingParty) {
             int256 owedBefore = before < 0 ? -before : int256(0);
             int256 owed = free < 0 ? -free : int256(0);
-            if (owed != owedBefore) _totalNegative = uint256(int256(_totalNegative) + owed - owedBefore);
+            _totalNegative = uint256(int256(_totalNegative) + owed - owedBefore);
         }
         _cash[account] = CashLib.pack(free, cash.reserved(), cash.net(), cash.epoch());
     }
 
     function _credit(address account, int256 amountNano) internal {
-        Cash cash = _folded(account);
-        _setFree(account, cash, cash.free() + amountNano);
+        Cash stored = _cash[account];
+        Cash cash = _folded(stored);
+        _setFree(account, stored.free(), cash, cash.free() + amountNano);
     }
 
     // --- sessions

@@ -67,7 +67,7 @@ abstract contract Metering is Ledger, IMetering {
         Run storage run = _runs[posting.zone][posting.firstWindow];
         if (posting.sequence <= run.sequence) revert StalePosting(posting.sequence);
         if (run.stage > RunStage.Settling) revert BadPosting("stage");
-        if (posting.parts.length < run.parts) revert BadPosting("parts");
+        if (posting.parts.length <= run.parts) revert BadPosting("parts");
         if (run.parts != 0 && Postings.consumed(posting, run.parts) != run.consumed) {
             revert BadPosting("parts");
         }

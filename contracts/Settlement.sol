@@ -7,7 +7,7 @@ import {Posting} from "./interfaces/IMetering.sol";
 import {ISettlement, RunCarry, RunStage} from "./interfaces/ISettlement.sol";
 import {Certificates} from "./libraries/Certificates.sol";
 import {Imbalance} from "./libraries/Imbalance.sol";
-import {Member, ROLE_PROSUMER} from "./libraries/Member.sol";
+import {Member, MemberLib, ROLE_PROSUMER} from "./libraries/Member.sol";
 import {PackedWindows} from "./libraries/PackedWindows.sol";
 import {KIND_ENERGY, ProductIdLib, SIDE_CLAIM, SIDE_OBLIGATION} from "./libraries/ProductId.sol";
 import {Postings} from "./libraries/Postings.sol";
@@ -16,43 +16,45 @@ import {Quality} from "./libraries/Quality.sol";
 /// @title Settlement: contracted against metered, to the last nano
 /// @dev A part flows one way: entry, tokens, imbalance, cash, event. What the accounts of all parts have in common is carried as a hash.
 abstract contract Settlement is Ledger, ISettlement {
-    /// @dev A proved session of the day.
-    struct Round {
-        uint8 number;
-        uint256 first; // window, counted from the day's
-        uint256 windows;
-        uint256 buyReserve;
-        uint256 sellReserve;
-    }
-
-    /// @dev What every entry of a call shares. Rows are those of `Imbalance`; those of tallies are three a quality: claims, obligations, delivered.
+    /// @dev What every entry of a call shares.
     struct DayContext {
         uint32 zone;
         uint32 day;
         uint256 windows;
+        uint256 entryBytes;
         bytes16 qualities;
         uint256[] byMerit;
-        Round[] rounds;
+        Holding[] holdings;
         uint256[] tallies; // as carried into the call
-        uint256[] sums; // per window, as carried into the call
-        uint256 rowBytes;
-        uint256 tallyRows;
-        uint256 injected;
-        Imbalance.Rows rows;
+        uint256 rows; // `Imbalance`
         uint256 accounts; // settled in the call
+        int256 imbalanceWh;
         int256 cashNano;
         address lastAccount;
-        Span span;
     }
 
-    /// @dev One packed slot of an account within a round: `count` lanes from window `from` (of the day) on, above `skip` bits.
+    /// @dev What an account may hold of the day: the obligations or the claims of one round and quality.
+    struct Holding {
+        Member held; // its bit
+        uint8 side;
+        uint8 code;
+        uint256 dense;
+        uint256 family;
+        uint256 reserve; // nano a Wh
+        Span[] home;
+        Span[] wide;
+    }
+
+    /// @dev The lanes of one packed slot that belong to a round: those of `mask`, above `skip` bits, from window `from` of the day on.
     struct Span {
-        uint256 key;
+        uint256 group;
         uint256 from;
         uint256 count;
         uint256 skip;
+        uint256 mask;
     }
 
+    /// @dev An entry is an account, two flag bits a window, and four bytes a window.
     uint256 private constant ACCOUNT_BYTES = 20;
 
     /// @inheritdoc ISettlement
@@ -69,40 +71,27 @@ abstract contract Settlement is Ledger, ISettlement {
         _requirePart(posting, entries, run.parts);
         DayContext memory c;
         _prepare(c, posting, carry);
-        _prepareRows(c, posting);
-        for (uint256 at; at < entries.length;) {
-            at = _settleEntry(c, entries, at);
+        c.rows = Imbalance.prepare(c.windows, c.byMerit.length);
+        Imbalance.writePrices(c.rows + Imbalance.SURPLUS, posting.surplusMicroPerKWh);
+        Imbalance.writePrices(c.rows + Imbalance.DEFICIT, posting.deficitMicroPerKWh);
+        for (uint256 at; at < entries.length; at += c.entryBytes) {
+            _settleEntry(c, entries, at);
         }
-        run.parts += 1;
-        run.accounts += uint32(entries.length / _entryBytes(c.windows));
-        run.stage = RunStage.Settling;
-        run.consumed = Postings.consumed(posting, run.parts);
-        _closePart(c);
-        run.carry = _hashCarry(c, run.parts);
-        emit PartSettled(posting.zone, posting.firstWindow, run.carry);
-    }
-
-    /// @inheritdoc ISettlement
-    function closeRun(Posting calldata posting, RunCarry calldata carry)
-        external
-        restricted
-        whenNotPaused
-        whenNotClearing
-    {
-        Run storage run = _requireRun(posting, carry);
-        if (run.stage > RunStage.Settling) {
-            revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
+        _gather(c);
+        uint256 part = run.parts + 1;
+        uint256 accounts = run.accounts + c.accounts;
+        if (part == posting.parts.length) {
+            if (accounts != posting.accounts) revert IncompleteRun(accounts, posting.accounts);
+            _settleBalancingParty(c);
+            // `certify` goes over the parts from the first again.
+            (part, c.lastAccount, run.stage) = (0, address(0), RunStage.Settled);
+        } else {
+            run.stage = RunStage.Settling;
+            run.consumed = Postings.consumed(posting, part);
         }
-        if (run.parts != posting.parts.length) revert IncompleteRun(run.parts, posting.parts.length);
-        if (run.accounts != posting.accounts) revert IncompleteRun(run.accounts, posting.accounts);
-        DayContext memory c;
-        _prepare(c, posting, carry);
-        _prepareRows(c, posting);
-        _settleBalancingParty(c);
-        run.stage = RunStage.Settled;
-        run.parts = 0;
-        c.lastAccount = address(0);
-        run.carry = _hashCarry(c, 0);
+        bytes32 carried = _hashCarry(c, part);
+        (run.parts, run.accounts, run.carry) = (uint16(part), uint32(accounts), carried);
+        emit PartSettled(posting.zone, posting.firstWindow, carried);
     }
 
     /// @inheritdoc ISettlement
@@ -120,7 +109,7 @@ abstract contract Settlement is Ledger, ISettlement {
         DayContext memory c;
         _prepare(c, posting, carry);
         uint256[] memory amounts = Certificates.certified(c.tallies, c.windows, c.qualities, c.byMerit);
-        for (uint256 at; at < entries.length; at += _entryBytes(c.windows)) {
+        for (uint256 at; at < entries.length; at += c.entryBytes) {
             _certifyAccount(c, address(bytes20(entries[at:at + ACCOUNT_BYTES])), amounts);
         }
         run.parts += 1;
@@ -143,111 +132,94 @@ abstract contract Settlement is Ledger, ISettlement {
 
     // --- one account
 
-    function _settleEntry(DayContext memory c, bytes calldata entries, uint256 at)
-        private
-        returns (uint256 next)
-    {
+    function _settleEntry(DayContext memory c, bytes calldata entries, uint256 at) private {
         unchecked {
-            next = at + _entryBytes(c.windows);
-            if (next > entries.length) revert BadEntry(address(0));
+            if (at + c.entryBytes > entries.length) revert BadEntry(address(0));
+            uint256 source;
+            assembly ("memory-safe") {
+                source := add(entries.offset, at)
+            }
             address account = address(bytes20(entries[at:at + ACCOUNT_BYTES]));
             Member member = _members[account];
             if (account <= c.lastAccount || member.role() != ROLE_PROSUMER || member.zone() != c.zone) {
                 revert BadEntry(account);
             }
             c.lastAccount = account;
-            uint256 source;
-            assembly ("memory-safe") {
-                source := add(entries.offset, at)
-            }
-            bool fits = Imbalance.flagsFit(source + ACCOUNT_BYTES, c.windows)
-                && Imbalance.readMetered(source + (next - at) - 4 * c.windows, c.windows, c.rows.metered);
+            if (!Imbalance.flagsFit(source + ACCOUNT_BYTES, c.windows)) revert BadEntry(account);
+            source += c.entryBytes - 4 * c.windows;
+            (uint256 contracted, uint256 released) = _takeTokens(c, account, member, source);
+            (bool fits, int256 imbalance, int256 cash) = contracted < Imbalance.MOST_AT_ONCE
+                ? Imbalance.price(c.rows, source, c.windows)
+                : Imbalance.priceEach(c.rows, source, c.windows);
             if (!fits) revert BadEntry(account);
-            uint256 released = _takeTokens(c, account, member);
-            (int256 imbalance, int256 cash) = Imbalance.price(c.rows, c.windows);
+            c.imbalanceWh += imbalance;
             c.cashNano += cash;
             ++c.accounts;
             _credit(account, cash + int256(released));
-            emit AccountSettled(c.zone, c.day, account, imbalance, cash, released);
+            emit AccountSettled(account, imbalance, cash, released);
         }
     }
 
-    /// @dev The balancing party takes the other side of every imbalance.
+    /// @dev The balancing party takes the other side of every imbalance. It is not metered.
     function _settleBalancingParty(DayContext memory c) private {
         unchecked {
             address account = _balancingParty;
-            uint256 released = _takeTokens(c, account, _requireMember(account));
-            int256 imbalance;
-            for (uint256 w; w < c.windows; ++w) {
-                int256 contracted = int256(Imbalance.laneAt(c.rows.obligations, w))
-                    - int256(Imbalance.laneAt(c.rows.claims, w));
-                (int256 metered, int256 others) =
-                    (int128(uint128(c.sums[w])), int128(uint128(c.sums[w] >> 128)));
-                // Everyone's contracted energy sums to zero: metered - imbalance of the others, plus the balancing party's own.
-                int256 sum = metered - others + contracted;
-                if (sum != 0) revert EnergyNotConserved(w, sum);
-                imbalance -= others;
+            (, uint256 released) = _takeTokens(c, account, _requireMember(account), 0);
+            (uint256[] memory tallies, uint256 windows) = (c.tallies, c.windows);
+            for (uint256 w; w < windows; ++w) {
+                int256 open = Imbalance.openAt(c.rows, w);
+                for (uint256 cell = w; cell < tallies.length; cell += windows) {
+                    uint256 tally = tallies[cell];
+                    open += int256(uint256(uint64(tally))) - int256(uint256(uint64(tally >> 64)));
+                }
+                if (open != 0) revert EnergyNotConserved(w, -open);
             }
             _credit(account, int256(released) - c.cashNano);
-            emit RunSettled(c.zone, c.day, 0, imbalance, -c.cashNano, released);
+            emit RunSettled(c.zone, c.day, 0, -c.imbalanceWh, -c.cashNano, released);
         }
     }
 
-    /// @dev Counts the account's tokens of the day into `contracted` and the tallies, and burns them; claims that may become certificates stay.
+    /// @dev Counts the account's tokens of the day into what is open and its tallies. Obligations are cleared; claims stay for `certify`, but for those of the
+    /// balancing party, which has no certificates.
+    /// @param source the account's metered energy in calldata
+    /// @return contracted all claims and obligations, Wh
     /// @return released what its filled energy kept reserved, nano
-    function _takeTokens(DayContext memory c, address account, Member member)
+    function _takeTokens(DayContext memory c, address account, Member member, uint256 source)
         private
-        returns (uint256 released)
+        returns (uint256 contracted, uint256 released)
     {
         unchecked {
+            bool metered = member.role() == ROLE_PROSUMER;
             bool injects;
-            bool keepsGreen = member.role() == ROLE_PROSUMER;
-            for (uint256 r; r < c.rounds.length; ++r) {
-                Round memory round = c.rounds[r];
-                for (uint256 k; k < c.byMerit.length; ++k) {
-                    uint256 dense = c.byMerit[k];
-                    uint8 code = uint8(c.qualities[dense]);
-                    if (member.holds(SIDE_OBLIGATION, code)) {
-                        if (!injects) Imbalance.readInjected(c.rows.metered, c.windows, c.injected);
-                        injects = true;
-                        released += round.sellReserve
-                        * _takeSide(c, account, member, round, dense, SIDE_OBLIGATION, true);
-                    }
-                    if (member.holds(SIDE_CLAIM, code)) {
-                        bool burns = !keepsGreen || Quality.band(code) == 0;
-                        released += round.buyReserve
-                        * _takeSide(c, account, member, round, dense, SIDE_CLAIM, burns);
-                    }
+            Holding[] memory holdings = c.holdings;
+            for (uint256 i; i < holdings.length; ++i) {
+                Holding memory holding = holdings[i];
+                if (!member.hasAll(holding.held)) continue;
+                bool sold = holding.side == SIDE_OBLIGATION;
+                if (sold && metered && !injects) {
+                    Imbalance.readInjected(c.rows, source, c.windows);
+                    injects = true;
                 }
+                uint256 wh = _takeHolding(c.rows, holding, account, member.isWide(), sold || !metered);
+                contracted += wh;
+                released += holding.reserve * wh;
             }
         }
     }
 
-    function _takeSide(
-        DayContext memory c,
-        address account,
-        Member member,
-        Round memory round,
-        uint256 dense,
-        uint8 side,
-        bool burns
-    ) private returns (uint256 total) {
+    function _takeHolding(uint256 rows, Holding memory holding, address account, bool wide, bool clears)
+        private
+        returns (uint256 wh)
+    {
         unchecked {
             mapping(uint256 => uint256) storage slots = _lanes[account];
-            bool wide = member.isWide();
-            uint256 bits = PackedWindows.bitsOf(wide);
-            uint256 family = ProductIdLib.family(
-                side, round.number, KIND_ENERGY, uint8(c.qualities[dense]), c.zone, windowLength
-            );
-            uint256 tally = c.tallyRows + 3 * c.rowBytes * dense + 8 * round.first;
-            uint256 offset = 8 * round.first;
-            Span memory span = c.span;
-            uint256 end = round.first + round.windows;
-            for (uint256 from = round.first; from < end; from += span.count) {
-                _spanAt(span, c, round, from, bits);
+            Span[] memory spans = wide ? holding.wide : holding.home;
+            uint256 quality = rows + Imbalance.QUALITIES + Imbalance.QUALITY * holding.dense;
+            for (uint256 i; i < spans.length; ++i) {
+                Span memory span = spans[i];
                 uint256 at;
                 uint256 slot;
-                uint256 key = family | span.key;
+                uint256 key = holding.family | span.group;
                 assembly ("memory-safe") {
                     // slots[key], found once for reading and writing
                     mstore(0x00, key)
@@ -255,30 +227,23 @@ abstract contract Settlement is Ledger, ISettlement {
                     at := keccak256(0x00, 0x40)
                     slot := sload(at)
                 }
-                uint256 word = (slot >> span.skip) & _mask(span.count * bits);
-                if (word != 0) {
-                    total += PackedWindows.total(word, wide);
-                    if (side == SIDE_CLAIM) {
-                        Imbalance.takeClaims(word, wide, c.rows.claims + offset, tally);
-                    } else {
-                        Imbalance.takeObligations(
-                            word,
-                            wide,
-                            c.rows.obligations + offset,
-                            c.injected + offset,
-                            tally + c.rowBytes,
-                            c.rowBytes
-                        );
-                    }
-                    if (burns) {
-                        slot ^= word << span.skip;
-                        assembly ("memory-safe") {
-                            sstore(at, slot)
-                        }
+                uint256 word = (slot >> span.skip) & span.mask;
+                if (word == 0) continue;
+                wh += PackedWindows.total(word, wide);
+                uint256 lanes = Imbalance.spread(rows, word, wide);
+                uint256 end = lanes + 8 * span.count;
+                uint256 offset = 8 * span.from;
+                if (holding.side == SIDE_CLAIM) {
+                    Imbalance.takeClaims(lanes, end, rows + offset, quality + offset);
+                } else {
+                    Imbalance.takeObligations(lanes, end, rows + offset, quality + offset);
+                }
+                if (clears) {
+                    slot ^= word << span.skip;
+                    assembly ("memory-safe") {
+                        sstore(at, slot)
                     }
                 }
-                tally += 8 * span.count;
-                offset += 8 * span.count;
             }
         }
     }
@@ -286,55 +251,35 @@ abstract contract Settlement is Ledger, ISettlement {
     function _certifyAccount(DayContext memory c, address account, uint256[] memory amounts) private {
         Member member = _members[account];
         uint256 total;
-        for (uint256 r; r < c.rounds.length; ++r) {
-            for (uint256 k; k < c.byMerit.length; ++k) {
-                uint8 code = uint8(c.qualities[c.byMerit[k]]);
-                if (Quality.band(code) == 0 || !member.holds(SIDE_CLAIM, code)) continue;
-                total += _certifyQuality(c, account, member, c.rounds[r], c.byMerit[k], amounts);
+        for (uint256 i; i < c.holdings.length; ++i) {
+            Holding memory holding = c.holdings[i];
+            if (holding.side != SIDE_CLAIM || Quality.band(holding.code) == 0) continue;
+            if (member.hasAll(holding.held)) {
+                total += _certifyHolding(c, holding, account, member.isWide(), amounts);
             }
         }
         if (total != 0) emit AccountCertified(c.zone, c.day, account, total);
     }
 
-    function _certifyQuality(
+    function _certifyHolding(
         DayContext memory c,
+        Holding memory holding,
         address account,
-        Member member,
-        Round memory round,
-        uint256 dense,
+        bool wide,
         uint256[] memory amounts
     ) private returns (uint256 total) {
         mapping(uint256 => uint256) storage slots = _lanes[account];
-        uint256 bits = PackedWindows.bitsOf(member.isWide());
-        uint256 family = ProductIdLib.family(
-            SIDE_CLAIM, round.number, KIND_ENERGY, uint8(c.qualities[dense]), c.zone, windowLength
-        );
-        Span memory span;
-        for (uint256 from = round.first; from < round.first + round.windows; from += span.count) {
-            _spanAt(span, c, round, from, bits);
-            uint256 slot = slots[family | span.key];
-            uint256 word = (slot >> span.skip) & _mask(span.count * bits);
+        Span[] memory spans = wide ? holding.wide : holding.home;
+        for (uint256 i; i < spans.length; ++i) {
+            Span memory span = spans[i];
+            uint256 slot = slots[holding.family | span.group];
+            uint256 word = (slot >> span.skip) & span.mask;
             if (word == 0) continue;
+            uint256 cell = holding.dense * c.windows + span.from;
             (uint256 kept, uint256 part) =
-                Certificates.share(word, span.count, bits, dense * c.windows + from, c.tallies, amounts);
-            if (kept != word) slots[family | span.key] = slot ^ ((word ^ kept) << span.skip);
+                Certificates.share(word, PackedWindows.bitsOf(wide), cell, c.tallies, amounts);
+            if (kept != word) slots[holding.family | span.group] = slot ^ ((word ^ kept) << span.skip);
             total += part;
-        }
-    }
-
-    /// @dev The lanes of one slot from window `from` to the end of the slot or the round.
-    function _spanAt(Span memory span, DayContext memory c, Round memory round, uint256 from, uint256 bits)
-        private
-        pure
-    {
-        unchecked {
-            uint256 lanes = 256 / bits;
-            uint256 window = c.day + from;
-            uint256 lane = window % lanes;
-            uint256 left = round.first + round.windows - from;
-            span.key = window / lanes;
-            span.count = lanes - lane < left ? lanes - lane : left;
-            span.skip = lane * bits;
         }
     }
 
@@ -345,67 +290,74 @@ abstract contract Settlement is Ledger, ISettlement {
         c.zone = posting.zone;
         c.day = posting.firstWindow;
         c.windows = info.windows;
+        c.entryBytes = ACCOUNT_BYTES + (c.windows + 3) / 4 + 4 * c.windows;
         c.qualities = info.qualities;
         c.byMerit = Certificates.byMerit(info.qualities, info.qualityCount);
-        c.rounds = _provedRounds(posting.firstWindow);
+        c.holdings = _holdings(c);
         c.tallies = carry.tallies.length == 0 ? new uint256[](info.qualityCount * c.windows) : carry.tallies;
-        c.sums = carry.windows.length == 0 ? new uint256[](c.windows) : carry.windows;
+        c.imbalanceWh = carry.imbalanceWh;
         c.cashNano = carry.cashNano;
         c.lastAccount = carry.lastAccount;
     }
 
-    /// @dev Fresh rows, and the imbalance prices, the last window first.
-    function _prepareRows(DayContext memory c, Posting calldata posting) private pure {
-        uint256 rowBytes = 8 * c.windows + 32;
-        uint256 at = Imbalance.zeros(rowBytes * (8 + 3 * c.byMerit.length));
-        c.rowBytes = rowBytes;
-        Imbalance.Rows memory rows = c.rows;
-        (rows.metered, rows.claims, rows.obligations) = (at, at + rowBytes, at + 2 * rowBytes);
-        (rows.meteredSums, rows.imbalanceSums) = (at + 3 * rowBytes, at + 4 * rowBytes);
-        c.injected = at + 5 * rowBytes;
-        rows.surplus = Imbalance.writePrices(at + 6 * rowBytes, rowBytes, posting.surplusMicroPerKWh);
-        rows.deficit = Imbalance.writePrices(at + 7 * rowBytes, rowBytes, posting.deficitMicroPerKWh);
-        c.tallyRows = at + 8 * rowBytes;
-    }
-
-    /// @dev Adds what the part's rows gathered to what was carried into it.
-    function _closePart(DayContext memory c) private pure {
-        unchecked {
-            (uint256 row, uint256 rowBytes, uint256 windows) = (c.tallyRows, c.rowBytes, c.windows);
-            uint256 i;
-            for (uint256 quality; quality < c.byMerit.length; ++quality) {
-                for (uint256 w; w < windows; ++w) {
-                    uint256 gathered = Imbalance.laneAt(row, w) | Imbalance.laneAt(row + rowBytes, w) << 64
-                        | Imbalance.laneAt(row + 2 * rowBytes, w) << 128;
-                    if (gathered != 0) c.tallies[i] += gathered;
-                    ++i;
-                }
-                row += 3 * rowBytes;
-            }
-            for (uint256 w; w < windows; ++w) {
-                int256 metered = int256(Imbalance.laneAt(c.rows.meteredSums, w))
-                    - int256(c.accounts * Imbalance.METERED_BIAS) + int128(uint128(c.sums[w]));
-                int256 imbalances = int256(Imbalance.laneAt(c.rows.imbalanceSums, w))
-                    - int256(c.accounts * Imbalance.IMBALANCE_BIAS) + int128(uint128(c.sums[w] >> 128));
-                c.sums[w] = uint256(uint128(int128(metered))) | uint256(uint128(int128(imbalances))) << 128;
-            }
-        }
-    }
-
-    /// @dev The day's proved sessions of energy; the day settles only when all its sessions have ended.
-    function _provedRounds(uint32 day) private view returns (Round[] memory rounds) {
-        uint24[] storage epochs = _rounds[day][KIND_ENERGY];
-        rounds = new Round[](epochs.length);
+    /// @dev What the day's proved sessions of energy brought: by round, then from the best quality to the least, which is the order that delivery is allotted
+    /// in. The day settles only when all its sessions have ended.
+    function _holdings(DayContext memory c) private view returns (Holding[] memory holdings) {
+        uint24[] storage epochs = _rounds[c.day][KIND_ENERGY];
+        holdings = new Holding[](2 * epochs.length * c.byMerit.length);
         uint256 count;
-        for (uint256 i; i < epochs.length; ++i) {
-            Stage stage = _stageOf(epochs[i]);
+        for (uint256 round; round < epochs.length; ++round) {
+            Stage stage = _stageOf(epochs[round]);
             if (stage == Stage.Void) continue;
-            if (stage != Stage.Proved) revert IAuction.WrongStage(epochs[i], stage);
-            SessionParams storage p = _params[epochs[i]];
-            rounds[count++] = Round(uint8(i), p.firstWindow - day, p.windows, p.buyReserve, p.sellReserve);
+            if (stage != Stage.Proved) revert IAuction.WrongStage(epochs[round], stage);
+            SessionParams storage session = _params[epochs[round]];
+            Span[] memory home = _spans(session, c.day, false);
+            Span[] memory wide = _spans(session, c.day, true);
+            for (uint256 k; k < 2 * c.byMerit.length; ++k) {
+                Holding memory holding = holdings[count++];
+                (holding.home, holding.wide) = (home, wide);
+                holding.side = k % 2 == 0 ? SIDE_OBLIGATION : SIDE_CLAIM;
+                holding.dense = c.byMerit[k / 2];
+                holding.code = uint8(c.qualities[holding.dense]);
+                holding.held = MemberLib.heldBit(holding.side, holding.code);
+                holding.family = ProductIdLib.family(
+                    holding.side, uint8(round), KIND_ENERGY, holding.code, c.zone, windowLength
+                );
+                holding.reserve = k % 2 == 0 ? session.sellReserve : session.buyReserve;
+            }
         }
         assembly ("memory-safe") {
-            mstore(rounds, count)
+            mstore(holdings, count)
+        }
+    }
+
+    /// @dev The slots that the windows of a session lie in.
+    function _spans(SessionParams storage session, uint256 day, bool wide)
+        private
+        view
+        returns (Span[] memory spans)
+    {
+        (uint256 lanes, uint256 bits) = (PackedWindows.lanesOf(wide), PackedWindows.bitsOf(wide));
+        (uint256 first, uint256 end) = (session.firstWindow, session.firstWindow + session.windows);
+        uint256 group = first / lanes;
+        spans = new Span[]((end - 1) / lanes - group + 1);
+        for (uint256 i; i < spans.length; ++i) {
+            uint256 next = (group + 1) * lanes < end ? (group + 1) * lanes : end;
+            uint256 mask = type(uint256).max >> (256 - (next - first) * bits);
+            spans[i] = Span(group++, first - day, next - first, first % lanes * bits, mask);
+            first = next;
+        }
+    }
+
+    /// @dev Adds what the call's rows hold to what was carried into it.
+    function _gather(DayContext memory c) private pure {
+        unchecked {
+            uint256 row = c.rows + Imbalance.QUALITIES;
+            uint256 windows = c.windows;
+            for (uint256 cell; cell < c.tallies.length; cell += windows) {
+                Imbalance.addTallies(c.tallies, cell, row, windows);
+                row += Imbalance.QUALITY;
+            }
         }
     }
 
@@ -420,19 +372,12 @@ abstract contract Settlement is Ledger, ISettlement {
             revert WrongPosting(posting.zone, posting.firstWindow);
         }
         if (run.carry == 0) {
-            bool fresh = carry.tallies.length == 0 && carry.windows.length == 0 && carry.cashNano == 0
+            bool fresh = carry.tallies.length == 0 && carry.imbalanceWh == 0 && carry.cashNano == 0
                 && carry.lastAccount == address(0) && carry.parts == 0;
             if (!fresh) revert WrongRunCarry(posting.zone, posting.firstWindow);
-        } else if (!_isSized(posting.firstWindow, carry) || run.carry != _hashRunCarry(carry)) {
+        } else if (run.carry != _hashRunCarry(carry)) {
             revert WrongRunCarry(posting.zone, posting.firstWindow);
         }
-    }
-
-    /// @dev The hash does not tell where one array ends and the next begins.
-    function _isSized(uint32 day, RunCarry calldata carry) private view returns (bool) {
-        Day storage info = _dayInfo[day];
-        uint256 windows = info.windows;
-        return carry.windows.length == windows && carry.tallies.length == info.qualityCount * windows;
     }
 
     function _requirePart(Posting calldata posting, bytes calldata entries, uint256 part) private pure {
@@ -444,24 +389,13 @@ abstract contract Settlement is Ledger, ISettlement {
     function _hashRunCarry(RunCarry calldata carry) private pure returns (bytes32) {
         return keccak256(
             abi.encodePacked(
-                carry.tallies, carry.windows, carry.cashNano, uint256(uint160(carry.lastAccount)), carry.parts
+                carry.tallies, carry.imbalanceWh, carry.cashNano, uint256(uint160(carry.lastAccount)), carry.parts
             )
         );
     }
 
     function _hashCarry(DayContext memory c, uint256 parts) private pure returns (bytes32) {
         return
-            keccak256(abi.encodePacked(c.tallies, c.sums, c.cashNano, uint256(uint160(c.lastAccount)), parts));
-    }
-
-    /// @dev account, two flag bits a window, four bytes a window
-    function _entryBytes(uint256 windows) private pure returns (uint256) {
-        unchecked {
-            return ACCOUNT_BYTES + (windows + 3) / 4 + 4 * windows;
-        }
-    }
-
-    function _mask(uint256 bits) private pure returns (uint256) {
-        return bits == 256 ? type(uint256).max : (1 << bits) - 1;
+            keccak256(abi.encodePacked(c.tallies, c.imbalanceWh, c.cashNano, uint256(uint160(c.lastAccount)), parts));
     }
 }

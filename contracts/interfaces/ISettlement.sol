@@ -7,13 +7,13 @@ import {Posting} from "./IMetering.sol";
 struct RunCarry {
     /// @notice Of each quality and window: claims, obligations, delivered and claims gone over by `certify`, Wh so far.
     uint256[] tallies;
-    /// @notice Of each window: the sums of metered energy and of imbalances, Wh so far.
-    uint256[] windows;
+    /// @notice Imbalances of the accounts settled so far, over all windows.
+    int256 imbalanceWh;
     /// @notice Imbalance cash of the accounts settled so far; positive is what they received.
     int256 cashNano;
     /// @notice The last account settled; zero in a first part and in `certify`.
     address lastAccount;
-    /// @notice Parts settled so far, or certified once the run is closed.
+    /// @notice Parts settled so far, or certified once all are settled.
     uint256 parts;
 }
 
@@ -28,21 +28,17 @@ enum RunStage {
 
 /// @title ISettlement: contracted against metered, to the last nano
 interface ISettlement {
-    /// @notice An account's day is settled: its claims of band 0 and obligations are burned, their reserves returned.
-    /// @param day the index of the day's first window, as in every event and error here
+    /// @notice An account's day is settled: its obligations are burned, its claims wait for `certify`, the reserves of both are returned.
+    /// The `PartSettled` behind it in the same transaction names its zone and day.
     /// @param imbalanceWh metered less contracted, over all windows
     /// @param cashNano what the imbalance earned; negative is what it cost
-    /// @param releasedNano reserves returned, those of claims that wait for `certify` included
+    /// @param releasedNano reserves returned
     event AccountSettled(
-        uint32 indexed zone,
-        uint32 indexed day,
-        address indexed account,
-        int256 imbalanceWh,
-        int256 cashNano,
-        uint256 releasedNano
+        address indexed account, int256 imbalanceWh, int256 cashNano, uint256 releasedNano
     );
     /// @notice A part of a posting is settled.
-    /// @param carryHash the hash of what the next part or the close must bring
+    /// @param day the index of the day's first window, as in every event and error here
+    /// @param carryHash the hash of what the next part must bring, or after the last the first one to `certify`
     event PartSettled(uint32 indexed zone, uint32 indexed day, bytes32 carryHash);
     /// @notice The balancing party took the other side: the run nets to zero.
     /// @param run zero, the day's first run
@@ -78,28 +74,23 @@ interface ISettlement {
     /// @notice The entry's account is not a metered member of the zone, the accounts do not ascend, or its quantities or flags are out of range.
     /// @param account zero if the entry is cut short
     error BadEntry(address account);
-    /// @notice Parts or accounts of the posting are not settled yet.
+    /// @notice The last part is there and accounts of the posting are missing.
     error IncompleteRun(uint256 settled, uint256 expected);
     /// @notice Contracted energy of the zone does not sum to zero in a window.
     /// @param window counted from the day's first
     /// @param wh the sum, sold less bought
     error EnergyNotConserved(uint256 window, int256 wh);
 
-    /// @notice Settles the accounts of the next part of a posting.
+    /// @notice Settles the accounts of the next part of a posting; with the last, the balancing party against everyone else, which ends the run.
     /// @param posting the latest of its zone and day
     /// @param entries the packed entries whose hash the oracle nodes signed
     /// @param carry what the part before left, or nothing in a first part
     function settle(Posting calldata posting, bytes calldata entries, RunCarry calldata carry) external;
 
-    /// @notice Settles the balancing party against everyone else and ends the run.
-    /// @param posting the latest of its zone and day, all parts settled
-    /// @param carry what the last part left
-    function closeRun(Posting calldata posting, RunCarry calldata carry) external;
-
     /// @notice Turns the claims of the next part's accounts into certificates for what was delivered.
     /// @param posting the one that was settled
     /// @param entries the same packed entries again
-    /// @param carry what the part before left; for the first, what the close left
+    /// @param carry what the part before left; for the first, what the last settled left
     function certify(Posting calldata posting, bytes calldata entries, RunCarry calldata carry) external;
 
     /// @notice The run of a zone and day: its stage, the posting's sequence, and the hash that the next part must bring.

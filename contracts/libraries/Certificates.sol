@@ -40,14 +40,13 @@ library Certificates {
     /// @param cell the cell of the first lane
     function share(
         uint256 word,
-        uint256 count,
         uint256 bits,
         uint256 cell,
         uint256[] memory tallies,
         uint256[] memory amounts
     ) internal pure returns (uint256 kept, uint256 total) {
         uint256 mask = (1 << bits) - 1;
-        for (uint256 i; i < count; ++i) {
+        for (uint256 i; word >> (i * bits) != 0; ++i) {
             uint256 claim = (word >> (i * bits)) & mask;
             if (claim == 0) continue;
             uint256 tally = tallies[cell + i];

@@ -70,8 +70,18 @@ library MemberLib {
         return has(m, FLAG_WIDE);
     }
 
+    /// @notice The bit of `held` for a side and quality, alone.
+    function heldBit(uint8 side, uint8 quality) internal pure returns (Member) {
+        return Member.wrap(uint256(1) << (HELD_AT + uint256(side) * 16 + quality));
+    }
+
     function holds(Member m, uint8 side, uint8 quality) internal pure returns (bool) {
-        return Member.unwrap(m) & (uint256(1) << (HELD_AT + uint256(side) * 16 + quality)) != 0;
+        return m.hasAll(heldBit(side, quality));
+    }
+
+    /// @notice True if all bits of `bits` are set.
+    function hasAll(Member m, Member bits) internal pure returns (bool) {
+        return Member.unwrap(bits) & ~Member.unwrap(m) == 0;
     }
 
     /// @notice Prosumers and the balancing party trade; nobody else.
@@ -80,7 +90,7 @@ library MemberLib {
     }
 
     function withHeld(Member m, uint8 side, uint8 quality) internal pure returns (Member) {
-        return Member.wrap(Member.unwrap(m) | (uint256(1) << (HELD_AT + uint256(side) * 16 + quality)));
+        return Member.wrap(Member.unwrap(m) | Member.unwrap(heldBit(side, quality)));
     }
 
     /// @notice With the `held` bits of another word.

@@ -13,8 +13,9 @@ library Postings {
 
     /// @notice The EIP-712 struct hash.
     function hash(Posting calldata p) internal pure returns (bytes32) {
-        bytes32 surplus = keccak256(abi.encodePacked(p.surplusMicroPerKWh));
-        bytes32 deficit = keccak256(abi.encodePacked(p.deficitMicroPerKWh));
+        int32[] calldata none = p.surplusMicroPerKWh[:0];
+        bytes32 surplus = _hashPrices(p.surplusMicroPerKWh, none);
+        bytes32 deficit = _hashPrices(p.deficitMicroPerKWh, none);
         bytes32 parts = keccak256(abi.encodePacked(p.parts));
         return keccak256(
             abi.encode(
@@ -34,9 +35,24 @@ library Postings {
 
     /// @notice What a later posting may not change: the prices, and the parts that are settled.
     function consumed(Posting calldata p, uint256 parts) internal pure returns (bytes32 chain) {
-        chain = keccak256(abi.encodePacked(p.surplusMicroPerKWh, p.deficitMicroPerKWh));
+        chain = _hashPrices(p.surplusMicroPerKWh, p.deficitMicroPerKWh);
         for (uint256 i; i < parts; ++i) {
             chain = keccak256(abi.encodePacked(chain, p.parts[i]));
+        }
+    }
+
+    /// @dev keccak of the words of both, as they are in calldata: such as no int32 has give a hash that nobody signed.
+    function _hashPrices(int32[] calldata first, int32[] calldata second)
+        private
+        pure
+        returns (bytes32 hashed)
+    {
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            let size := shl(5, first.length)
+            calldatacopy(at, first.offset, size)
+            calldatacopy(add(at, size), second.offset, shl(5, second.length))
+            hashed := keccak256(at, add(size, shl(5, second.length)))
         }
     }
 }

@@ -15,7 +15,7 @@ from settlement.reference.merkle import Frontier
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
 from settlement.reference.posting import Posting
 from settlement.reference.session import Grid, SessionParams
-from settlement.reference.settlement import RunCarry, Tally, WindowSum
+from settlement.reference.settlement import RunCarry, Tally
 from settlement.reference.words import field, signed_field
 
 Posted = tuple[Header, ZonePosting]
@@ -66,18 +66,14 @@ def _carry(values: tuple[Any, ...]) -> Carry | None:
 
 def _run_carry(values: tuple[Any, ...]) -> RunCarry | None:
     """None where nothing is brought, as to a first part."""
-    tallies, windows, cash, last, parts = values
-    if not tallies and not windows and not cash and not any(last) and not parts:
+    tallies, *sums, last, parts = values
+    if not tallies and not any(sums) and not any(last) and not parts:
         return None
-    return RunCarry(tuple(map(_tally, tallies)), tuple(map(_window, windows)), cash, last, parts)
+    return RunCarry(tuple(map(_tally, tallies)), *sums, last, parts)
 
 
 def _tally(word: int) -> Tally:
     return Tally(*(field(word, at, 64) for at in (0, 64, 128, 192)))
-
-
-def _window(word: int) -> WindowSum:
-    return WindowSum(signed_field(word, 0, 128), signed_field(word, 128, 128))
 
 
 def _type(name: str, parameter: str) -> str:

@@ -24,7 +24,7 @@ from settlement.reference import clearing, posting, schedule, session, settlemen
 from settlement.reference.accounts import Member
 from settlement.reference.clearing import Carry, Commitment, Header, ZonePosting
 from settlement.reference.errors import Refused
-from settlement.reference.exchange import Exchange
+from settlement.reference.exchange import Exchange, RunStage
 from settlement.reference.exchange import events as model
 from settlement.reference.messages import Transfer
 from settlement.reference.posting import Posting
@@ -318,15 +318,11 @@ class Replay:
         day = message.first_window
         after = self.exchange.settle(now, day, carry, entries)
         self.sums.paid[day] = after.cash
+        if self.exchange.run(day).stage is RunStage.SETTLED:
+            self.sums.close(day, after, self.exchange.settlement_day(now, day))
+            self.findings.add("runs")
         hash_ = settlement.run_carry_hash(after)
         return [tell("PartSettled", zone=message.zone, day=day, carry_hash=hash_)]
-
-    def close_run(self, now: int, _: bytes, message: Posting, carry: RunCarry | None) -> None:
-        self.require_posting(message)
-        day = message.first_window
-        after = self.exchange.close_run(now, day, carry)
-        self.sums.close(day, after, self.exchange.settlement_day(now, day))
-        self.findings.add("runs")
 
     def certify(self, now: int, _: bytes, message: Posting, entries: bytes, carry: RunCarry | None) -> None:
         self.require_posting(message)
@@ -387,7 +383,6 @@ HANDLERS: dict[str, Callable[..., list[Told] | None]] = {
     "setQuorum": lambda r, now, _, quorum: r.exchange.set_quorum(now, quorum),
     "postMetering": lambda r, now, _, *values: r.exchange.post_metering(now, *values),
     "settle": Replay.settle,
-    "closeRun": Replay.close_run,
     "certify": Replay.certify,
 }
 """By the contract's function: the reference's, called with the time, the sender and the arguments."""

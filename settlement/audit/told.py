@@ -94,11 +94,7 @@ _EXTRA: dict[str, Callable[[Teller, Any], dict[str, Any]]] = {
     "Approved": lambda _, e: {"amount": e.amount_wh},
     "MeteringPosted": Teller._posted,
     "AccountSettled": lambda _, e: {"imbalance_wh": sum(e.imbalance_wh), "released_nano": e.returned_nano},
-    "RunSettled": lambda _, e: {
-        "run": 0,
-        "imbalance_wh": sum(e.imbalance_wh),
-        "released_nano": e.returned_nano,
-    },
+    "RunSettled": lambda _, e: {"run": 0, "released_nano": e.returned_nano},
 }
 """Values that the chain tells under another name, or from elsewhere."""
 

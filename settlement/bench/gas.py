@@ -16,7 +16,6 @@ from settlement.bench.registry import Figures, Tell
 from settlement.chain.operator import Step
 
 CLEARING = ("commitBook", "postHeader", "clear", "closeZone")
-SETTLING = ("settle", "closeRun")
 
 CASES: Mapping[str, Shape] = {
     "homes": Shape(),
@@ -41,8 +40,8 @@ class DayGas:
     def per_window_order(self) -> float:
         return _each(sum(self.gas[name] for name in CLEARING), self.shape.window_orders)
 
-    def per_window(self, *steps: str) -> float:
-        return _each(sum(self.gas[name] for name in steps), self.shape.windows)
+    def per_window(self, step: str) -> float:
+        return _each(self.gas[step], self.shape.windows)
 
 
 def _each(gas: int, count: int) -> float:
@@ -85,7 +84,7 @@ def _by_name(steps: Sequence[Step]) -> dict[str, int]:
 def _figures(day: DayGas, suffix: str) -> dict[str, float]:
     return {
         f"clear_gas_per_window_order{suffix}": day.per_window_order(),
-        f"settle_gas_per_window{suffix}": day.per_window(*SETTLING),
+        f"settle_gas_per_window{suffix}": day.per_window("settle"),
         f"posting_gas_per_window{suffix}": day.per_window("postMetering"),
         f"certify_gas_per_window{suffix}": day.per_window("certify"),
         f"filled_entries_share{suffix}": round(day.filled / day.shape.window_orders, 3),

@@ -229,11 +229,10 @@ def posting_tuple(posting: Posting) -> Tail:
 def run_carry_tuple(carry: RunCarry | None) -> Tail:
     """`RunCarry`; nothing is brought to a first part."""
     if carry is None:
-        return Tail(pack(array(()), array(()), word(0), word(0), word(0)))
+        return Tail(pack(array(()), word(0), word(0), word(0), word(0)))
     tallies = array([settlement.pack_tally(tally) for tally in carry.tallies])
-    windows = array([settlement.pack_window(total) for total in carry.windows])
-    rest = (word(carry.cash), address_word(carry.last_account), word(carry.parts))
-    return Tail(pack(tallies, windows, *rest))
+    rest = (address_word(carry.last_account), word(carry.parts))
+    return Tail(pack(tallies, word(carry.imbalance), word(carry.cash), *rest))
 
 
 def _call(name: str, *members: bytes | Tail) -> bytes:
@@ -260,10 +259,6 @@ def post_metering(posting: Posting, signatures: Sequence[bytes]) -> bytes:
 
 def settle(posting: Tail, entries: bytes, carry: Tail) -> bytes:
     return _call("settle", posting, blob(entries), carry)
-
-
-def close_run(posting: Tail, carry: Tail) -> bytes:
-    return _call("closeRun", posting, carry)
 
 
 def certify(posting: Tail, entries: bytes, carry: Tail) -> bytes:

@@ -5,7 +5,7 @@ them; nobody, the administrator included, can touch prices, fills, cash or token
 
     role       may                                                             held by
     OPERATOR   openDay, openSession, commitBook, postHeader, clear, closeZone  the market operator
-    ORACLE     postMetering, settle, closeRun, certify                         oracle nodes and the operator
+    ORACLE     postMetering, settle, certify                         oracle nodes and the operator
     REGISTRAR  registerMember, changeMember, registerMeter, revokeMeter,       the community's registrar
                setGrid, setOracle, setQuorum
     GUARDIAN   pause, unpause                                                  whoever watches
@@ -47,7 +47,7 @@ LABELS = {
 
 EXCHANGE_RIGHTS: Mapping[int, tuple[str, ...]] = {
     OPERATOR: ("openDay", "openSession", "commitBook", "postHeader", "clear", "closeZone"),
-    ORACLE: ("postMetering", "settle", "closeRun", "certify"),
+    ORACLE: ("postMetering", "settle", "certify"),
     REGISTRAR: (
         "registerMember",
         "changeMember",

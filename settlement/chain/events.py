@@ -177,8 +177,6 @@ class MeteringPosted:
 
 @dataclass(frozen=True, slots=True)
 class AccountSettled:
-    zone: int
-    day: int
     account: bytes
     imbalance_wh: int
     cash_nano: int

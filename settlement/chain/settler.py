@@ -6,7 +6,7 @@ reference's, over what the accounts held when the day was posted (from then on o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from settlement.chain import abi
 from settlement.chain.errors import WrongProgress
@@ -58,7 +58,7 @@ class Holdings:
 
 
 def run(exchange: Exchange, sender: Signer, signed: SignedPosting) -> SettledDay:
-    """Posts, settles, closes and certifies a day, from wherever it is."""
+    """Posts, settles and certifies a day, from wherever it is."""
     posting = signed.posting
     steps = []
     if exchange.run(posting.zone, posting.first_window).sequence < posting.sequence:
@@ -69,8 +69,6 @@ def run(exchange: Exchange, sender: Signer, signed: SignedPosting) -> SettledDay
     if stage in (RunStage.POSTED, RunStage.SETTLING):
         carry, done = settle_all(exchange, sender, signed, holdings, carry)
         steps += done
-        carry, closed = close(exchange, sender, signed, carry)
-        steps.append(closed)
     if exchange.run(posting.zone, posting.first_window).stage is RunStage.SETTLED:
         steps += certify_all(exchange, sender, signed, holdings, carry)[1]
     return SettledDay(posting.zone, posting.first_window, tuple(steps))
@@ -88,7 +86,7 @@ def post(exchange: Exchange, sender: Signer, signed: SignedPosting) -> Step:
 def settle_all(
     exchange: Exchange, sender: Signer, signed: SignedPosting, holdings: Holdings, carry: RunCarry | None
 ) -> tuple[RunCarry | None, list[Step]]:
-    """Settles the parts that are left."""
+    """Settles the parts that are left; the last ends the run."""
     steps, posting = [], abi.posting_tuple(signed.posting)
     for index in range(carry.parts if carry else 0, len(signed.parts)):
         part = signed.parts[index]
@@ -96,17 +94,6 @@ def settle_all(
         carry = settle_part(holdings, signed, carry, index)
         steps.append(step("settle", receipt, _accounts_in(signed, part)))
     return carry, steps
-
-
-def close(
-    exchange: Exchange, sender: Signer, signed: SignedPosting, carry: RunCarry | None
-) -> tuple[RunCarry, Step]:
-    """Settles the balancing party against everyone else."""
-    data = abi.close_run(abi.posting_tuple(signed.posting), abi.run_carry_tuple(carry))
-    receipt = exchange.send_data(sender, data)
-    return settlement.certify_start(_or_initial(carry, day_of(exchange, signed.posting))), step(
-        "closeRun", receipt
-    )
 
 
 def certify_all(
@@ -135,7 +122,9 @@ def settle_part(holdings: Holdings, signed: SignedPosting, carry: RunCarry | Non
     for entry in unpack_part(signed.parts[index], signed.posting.windows):
         held = holdings.claims[entry.account], holdings.obligations[entry.account]
         now, _ = settlement.settle_entry(holdings.day, now, entry, *held)
-    return RunCarry(now.tallies, now.windows, now.cash, now.last_account, index + 1)
+    if index + 1 == len(signed.parts):
+        return settlement.certify_start(now)
+    return replace(now, parts=index + 1)
 
 
 def certify_part(holdings: Holdings, signed: SignedPosting, carry: RunCarry | None, index: int) -> RunCarry:
@@ -143,7 +132,7 @@ def certify_part(holdings: Holdings, signed: SignedPosting, carry: RunCarry | No
     now = _or_initial(carry, holdings.day)
     for entry in unpack_part(signed.parts[index], signed.posting.windows):
         now, _ = settlement.certify_account(holdings.day, now, holdings.claims[entry.account])
-    return RunCarry(now.tallies, now.windows, now.cash, now.last_account, index + 1)
+    return replace(now, parts=index + 1)
 
 
 def _or_initial(carry: RunCarry | None, day: Day) -> RunCarry:
@@ -157,16 +146,11 @@ def replay(exchange: Exchange, signed: SignedPosting, holdings: Holdings) -> Run
     carry: RunCarry | None = None
     if not any(found.carry_hash):
         return None
-    for index in range(len(signed.parts)):
-        carry = settle_part(holdings, signed, carry, index)
-        if settlement.run_carry_hash(carry) == found.carry_hash:
-            return carry
-    carry = settlement.certify_start(_or_initial(carry, holdings.day))
-    for index in range(len(signed.parts) + 1):
-        if settlement.run_carry_hash(carry) == found.carry_hash:
-            return carry
-        if index < len(signed.parts):
-            carry = certify_part(holdings, signed, carry, index)
+    for next_part in (settle_part, certify_part):
+        for index in range(len(signed.parts)):
+            carry = next_part(holdings, signed, carry, index)
+            if settlement.run_carry_hash(carry) == found.carry_hash:
+                return carry
     raise WrongProgress(f"day {posting.first_window} was settled with other entries: bring the posted ones")
 
 

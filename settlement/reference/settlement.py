@@ -16,7 +16,7 @@ from settlement.reference.errors import BadEntry, EnergyNotConserved, WrongLengt
 from settlement.reference.fill import pro_rata
 from settlement.reference.posting import Entry
 from settlement.reference.schedule import NO_ADDRESS
-from settlement.reference.words import address_word, check_int, check_uint, twos, word, words
+from settlement.reference.words import address_word, check_int, check_uint, word, words
 
 Holdings = Mapping[tuple[int, int, int], int]
 """Wh by (round, quality code, window of the day); missing is none."""
@@ -61,19 +61,12 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class WindowSum:
-    """One window over the accounts settled, Wh."""
-
-    metered: int = 0
-    imbalance: int = 0
-
-
-@dataclass(frozen=True)
 class RunCarry:
     """What settling one part leaves to the next."""
 
     tallies: tuple[Tally, ...]
-    windows: tuple[WindowSum, ...]
+    imbalance: int = 0
+    """Of the accounts settled so far over all windows, Wh."""
     cash: int = 0
     """Paid to accounts for imbalances so far, nano."""
     last_account: bytes = NO_ADDRESS
@@ -96,8 +89,7 @@ class AccountResult:
 
 def initial_run(day: Day) -> RunCarry:
     """What the first part starts from."""
-    cells = len(day.qualities) * day.windows
-    return RunCarry((Tally(),) * cells, (WindowSum(),) * day.windows)
+    return RunCarry((Tally(),) * len(day.qualities) * day.windows)
 
 
 # Words --------------------------------------------------------------------------------------------------
@@ -113,16 +105,11 @@ def pack_tally(tally: Tally) -> int:
     )
 
 
-def pack_window(total: WindowSum) -> int:
-    """Bits 0..127 metered, 128..255 imbalance."""
-    return twos("metered", total.metered, 128) | twos("imbalance", total.imbalance, 128) << 128
-
-
 def run_carry_hash(carry: RunCarry) -> bytes:
     """What the chain keeps between two parts."""
     return keccak(
         words(pack_tally(tally) for tally in carry.tallies)
-        + words(pack_window(total) for total in carry.windows)
+        + word(check_int("imbalance", carry.imbalance, 256))
         + word(check_int("cash", carry.cash, 256))
         + address_word(carry.last_account)
         + word(carry.parts)
@@ -188,11 +175,10 @@ def settle_entry(
     if entry.account <= carry.last_account:
         raise BadEntry(entry.account)
     result = settle_account(day, entry.metered, claims, obligations)
-    sums = zip(carry.windows, entry.metered, result.imbalance, strict=True)
     carry = replace(
         carry,
         tallies=_tallied(day, carry, result, claims, obligations),
-        windows=tuple(WindowSum(total.metered + wh, total.imbalance + off) for total, wh, off in sums),
+        imbalance=carry.imbalance + sum(result.imbalance),
         cash=carry.cash + result.cash,
         last_account=entry.account,
     )
@@ -221,8 +207,8 @@ def _tallied(
 class Closing:
     """The balancing party's side of a run."""
 
-    imbalance: tuple[int, ...]
-    """Minus everyone else's in each window, Wh."""
+    imbalance: int
+    """Minus everyone else's, Wh over all windows."""
     cash: int
     """Minus everyone else's, nano."""
 
@@ -231,13 +217,15 @@ def close(day: Day, carry: RunCarry, claims: Holdings, obligations: Holdings) ->
     """Who balances takes the other side of all, so that the run nets to zero exactly.
 
     `claims` and `obligations` are the balancing party's. EnergyNotConserved if all contracts, its own and
-    those settled (metered less imbalance), do not sum to zero in a window.
+    those settled, do not sum to zero in a window.
     """
-    for window, total in enumerate(carry.windows):
-        left = total.metered - total.imbalance + contracted(day, claims, obligations, window)
+    for window in range(day.windows):
+        tallies = [carry.tallies[day.index(code, window)] for code in day.qualities]
+        settled = sum(tally.obligations - tally.claims for tally in tallies)
+        left = settled + contracted(day, claims, obligations, window)
         if left != 0:
             raise EnergyNotConserved(window, left)
-    return Closing(tuple(-total.imbalance for total in carry.windows), -carry.cash)
+    return Closing(-carry.imbalance, -carry.cash)
 
 
 # Certifying ---------------------------------------------------------------------------------------------

@@ -16,8 +16,9 @@ contract SettlementRulesTest is Checks {
 
     // --- imbalances
 
-    /// @dev Sessions bound imbalance prices below 2^29.
+    /// @dev Sessions bound imbalance prices by 2^29.
     int32 private constant PRICE_LIMIT = 2 ** 29;
+    int32 private constant METERED_LIMIT = 2 ** 30;
 
     /// An account's imbalance is metered less obligations plus claims, priced by its sign.
     function test_imbalance_is_metered_less_contracted(
@@ -27,16 +28,47 @@ contract SettlementRulesTest is Checks {
         int32 surplus,
         int32 deficit
     ) external view {
-        (surplus, deficit) = (surplus % PRICE_LIMIT, deficit % PRICE_LIMIT);
+        metered %= METERED_LIMIT;
+        (surplus, deficit) = (surplus % (PRICE_LIMIT + 1), deficit % (PRICE_LIMIT + 1));
+        int256 expected = int256(metered) - int256(uint256(obligation)) + int256(uint256(claim));
+        int256 worth = expected * (expected > 0 ? int256(surplus) : int256(deficit));
         uint32[] memory obligations = new uint32[](1);
         obligations[0] = obligation;
-        (int256 wh, int256 cash,, int256 meteredSum, int256 imbalanceSum) =
-            libraries.imbalance(metered, obligations, claim, surplus, deficit);
-        int256 expected = int256(metered) - int256(uint256(obligation)) + int256(uint256(claim));
-        eq(wh, expected, "imbalance");
-        eq(cash, expected * (expected > 0 ? int256(surplus) : int256(deficit)), "cash");
-        eq(meteredSum, metered, "sum of metered");
-        eq(imbalanceSum, expected, "sum of imbalances");
+        // Only below 2^30 contracted is it valued four at a time.
+        bool small = uint256(obligation) + claim < 1 << 30;
+        for (uint256 each = small ? 0 : 1; each < 2; ++each) {
+            (bool fits, int256 wh, int256 cash,) = libraries.imbalance(
+                abi.encodePacked(metered), obligations, claim, one(surplus), one(deficit), each == 1
+            );
+            isTrue(fits, "fits");
+            eq(wh, expected, "imbalance");
+            eq(cash, worth, "cash");
+        }
+    }
+
+    /// Days of any length are valued alike four windows at a time and one by one, at the ends of all ranges.
+    function test_days_are_valued_alike(uint256 windows, uint256 seed) external view {
+        windows = within(windows, 1, 128);
+        bytes memory metered;
+        (int32[] memory surplus, int32[] memory deficit) = (new int32[](windows), new int32[](windows));
+        int256 expectedWh;
+        int256 expectedCash;
+        for (uint256 w; w < windows; ++w) {
+            seed = uint256(keccak256(abi.encode(seed)));
+            int32 wh = extreme(seed, METERED_LIMIT - 1);
+            (surplus[w], deficit[w]) = (extreme(seed >> 64, PRICE_LIMIT), extreme(seed >> 128, PRICE_LIMIT));
+            metered = abi.encodePacked(metered, wh);
+            expectedWh += wh;
+            expectedCash += int256(wh) * (wh > 0 ? surplus[w] : deficit[w]);
+        }
+        // What lies behind must not count.
+        metered = abi.encodePacked(metered, type(uint128).max);
+        for (uint256 each; each < 2; ++each) {
+            (bool fits, int256 wh, int256 cash) = libraries.day(metered, surplus, deficit, each == 1);
+            isTrue(fits, "fits");
+            eq(wh, expectedWh, "imbalance");
+            eq(cash, expectedCash, "cash");
+        }
     }
 
     /// What is injected is allotted in order, to each obligation at most its quantity, and never more than there is.
@@ -46,7 +78,8 @@ contract SettlementRulesTest is Checks {
     {
         uint32[] memory obligations = new uint32[](3);
         (obligations[0], obligations[1], obligations[2]) = (first % 1e9, second % 1e9, third % 1e9);
-        (,, uint256[] memory tallies,,) = libraries.imbalance(metered, obligations, 7, 0, 0);
+        (,,, uint256[] memory tallies) =
+            libraries.imbalance(abi.encodePacked(metered), obligations, 7, one(0), one(0), true);
         uint256 left = metered > 0 ? uint256(int256(metered)) : 0;
         for (uint256 i; i < 3; ++i) {
             uint256 delivered = obligations[i] < left ? obligations[i] : left;
@@ -67,13 +100,35 @@ contract SettlementRulesTest is Checks {
         for (uint256 i; i < 4; ++i) {
             quantities[4 * which + i] = bytes4(uint32(wh))[i];
         }
-        (bool flagsFit, bool whFit) = libraries.entryFits(bytes.concat(flags, quantities), windows);
-        isTrue(flagsFit == (flag != 3), "flags");
-        isTrue(whFit == (wh > -(1 << 30) && wh < 1 << 30), "quantities");
+        isTrue(libraries.flagsFit(flags, windows) == (flag != 3), "flags");
+        int32[] memory none = new int32[](windows);
+        for (uint256 each; each < 2; ++each) {
+            (bool fits,,) = libraries.day(quantities, none, none, each == 1);
+            isTrue(fits == (wh > -METERED_LIMIT && wh < METERED_LIMIT), "quantities");
+        }
         if (windows % 4 == 0) return;
         flags[flags.length - 1] |= bytes1(uint8(1) << uint8(seed >> 64) % uint8(8 - 2 * (windows % 4)));
-        (flagsFit,) = libraries.entryFits(bytes.concat(flags, quantities), windows);
-        isTrue(!flagsFit, "unused bits");
+        isTrue(!libraries.flagsFit(flags, windows), "unused bits");
+    }
+
+    function one(int32 price) private pure returns (int32[] memory prices) {
+        prices = new int32[](1);
+        prices[0] = price;
+    }
+
+    /// One of both ends, their neighbours, zero, or anything between.
+    function extreme(uint256 seed, int32 limit) private pure returns (int32) {
+        int32[5] memory ends = [limit, -limit, limit - 1, 1 - limit, int32(0)];
+        return seed % 8 < 5 ? ends[seed % 8] : int32(uint32(seed >> 8)) % limit;
+    }
+
+    /// Lanes are spread as they are read one by one.
+    function test_words_spread_into_their_lanes(uint256 word, bool wide) external view {
+        uint64[16] memory lanes = libraries.spread(word, wide);
+        uint256 bits = wide ? 32 : 16;
+        for (uint256 i; i < 256 / bits; ++i) {
+            eq(lanes[i], word >> (i * bits) & ((1 << bits) - 1), "lane");
+        }
     }
 
     // --- certificates

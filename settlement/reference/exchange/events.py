@@ -142,8 +142,8 @@ class AccountSettled(Event):
 class RunSettled(Event):
     zone: int
     day: int
-    imbalance_wh: tuple[int, ...]
-    """The balancing party's in each window."""
+    imbalance_wh: int
+    """The balancing party's over all windows."""
     cash_nano: int
     returned_nano: int
 

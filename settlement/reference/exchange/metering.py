@@ -96,7 +96,8 @@ class Metering(Registry):
             raise StalePosting(message.sequence)
         if before.stage not in (RunStage.POSTED, RunStage.SETTLING):
             raise BadPosting("stage")
-        if before.parts and _settled(before.posting, before.parts) != _settled(message, before.parts):
+        settled = before.parts and _settled(before.posting, before.parts)
+        if settled and (len(message.parts) <= before.parts or _settled(message, before.parts) != settled):
             raise BadPosting("parts")
 
 

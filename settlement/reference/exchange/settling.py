@@ -20,7 +20,7 @@ from settlement.reference.exchange.core import ENDED, transaction
 from settlement.reference.exchange.metering import Metering
 from settlement.reference.exchange.state import RunRecord, RunStage, Stage
 from settlement.reference.posting import Entry
-from settlement.reference.product_id import ENERGY, OBLIGATION, ProductId
+from settlement.reference.product_id import CLAIM, ENERGY, OBLIGATION, ProductId
 from settlement.reference.settlement import Day, Round, RunCarry
 
 Held = dict[tuple[int, int, int], int]
@@ -82,7 +82,10 @@ class Settling(Metering):
 
     @transaction
     def settle(self, now: int, day: int, carry: RunCarry | None, part: bytes) -> RunCarry:
-        """Settles the next part of the posting; the first brings no carry."""
+        """Settles the next part of the posting; the first brings no carry, and the last ends the run.
+
+        IncompleteRun if it leaves accounts out.
+        """
         self.require_running(now)
         self.require_quiet(now)
         run, under = self.run(day), self.settlement_day(now, day)
@@ -91,12 +94,17 @@ class Settling(Metering):
         entries = self._part(run, run.parts, part)
         for entry in entries:
             carry = self._settle_entry(now, day, under, carry, entry)
-        carry = replace(carry, parts=run.parts + 1)
+        accounts, last = run.accounts + len(entries), run.parts + 1 == len(run.posting.parts)
+        if last:
+            if accounts != run.posting.accounts:
+                raise IncompleteRun(accounts, run.posting.accounts)
+            self._settle_balancing_party(now, day, under, carry)
+        carry = settlement.certify_start(carry) if last else replace(carry, parts=run.parts + 1)
         self._update_run(
             day,
-            stage=RunStage.SETTLING,
+            stage=RunStage.SETTLED if last else RunStage.SETTLING,
             parts=carry.parts,
-            accounts=run.accounts + len(entries),
+            accounts=accounts,
             carry_hash=settlement.run_carry_hash(carry),
         )
         return carry
@@ -118,38 +126,24 @@ class Settling(Metering):
         claims, obligations = self.holdings(day, under, entry.account)
         carry, result = settlement.settle_entry(under, carry, entry, claims, obligations)
         self.add_free(now, entry.account, result.cash + result.returned)
-        uncertified = {key: wh for key, wh in claims.items() if quality.band(key[1]) == 0}
-        self._burn(day, entry.account, uncertified, obligations)
+        self._burn(day, entry.account, OBLIGATION, obligations)
         self.emit(
             events.AccountSettled(ZONE, day, entry.account, result.imbalance, result.cash, result.returned)
         )
         return carry
 
-    def _burn(self, day: int, account: bytes, claims: Held, obligations: Held) -> None:
-        for key, wh in claims.items():
-            self.burn(account, self._holding(day, key), wh)
-        for key, wh in obligations.items():
-            self.burn(account, self._holding(day, key, side=OBLIGATION), wh)
+    def _burn(self, day: int, account: bytes, side: int, held: Held) -> None:
+        for key, wh in held.items():
+            self.burn(account, self._holding(day, key, side=side), wh)
 
     def _update_run(self, day: int, **changes: object) -> None:
         run = self.state.runs[(ZONE, day)]
         self.state.runs[(ZONE, day)] = replace(run, **changes)  # type: ignore[arg-type]
 
-    @transaction
-    def close_run(self, now: int, day: int, carry: RunCarry | None) -> RunCarry:
-        """The balancing party takes the other side. IncompleteRun before every part and account is settled.
-
-        It is not metered: its own products are burned, its reserves return, and it earns no certificates.
+    def _settle_balancing_party(self, now: int, day: int, under: Day, carry: RunCarry) -> None:
+        """It takes the other side. It is not metered: its own products are burned, its reserves return, and
+        it earns no certificates.
         """
-        self.require_running(now)
-        self.require_quiet(now)
-        run, under = self.run(day), self.settlement_day(now, day)
-        self._require_run(day, run.stage in (RunStage.POSTED, RunStage.SETTLING))
-        carry = self._run_brought(day, under, carry)
-        if run.parts != len(run.posting.parts):
-            raise IncompleteRun(run.parts, len(run.posting.parts))
-        if run.accounts != run.posting.accounts:
-            raise IncompleteRun(run.accounts, run.posting.accounts)
         party = self.balancing_party()
         if party is None:
             raise NotMember(party)
@@ -157,11 +151,9 @@ class Settling(Metering):
         closing = settlement.close(under, carry, claims, obligations)
         returned = settlement.reserve(under, claims, obligations)
         self.add_free(now, party, closing.cash + returned)
-        self._burn(day, party, claims, obligations)
+        self._burn(day, party, CLAIM, claims)
+        self._burn(day, party, OBLIGATION, obligations)
         self.emit(events.RunSettled(ZONE, day, closing.imbalance, closing.cash, returned))
-        carry = settlement.certify_start(carry)
-        self._update_run(day, stage=RunStage.SETTLED, parts=0, carry_hash=settlement.run_carry_hash(carry))
-        return carry
 
     # Certifying -------------------------------------------------------------------------------------------
 
@@ -185,8 +177,8 @@ class Settling(Metering):
     def _certify_account(self, day: int, under: Day, carry: RunCarry, account: bytes) -> RunCarry:
         claims, _ = self.holdings(day, under, account)
         carry, certificates = settlement.certify_account(under, carry, claims)
-        for key, wh in claims.items():
-            self.burn(account, self._holding(day, key), wh - certificates.get(key, 0))
+        green = {key: wh for key, wh in claims.items() if quality.band(key[1]) > 0}
+        self._burn(day, account, CLAIM, {key: wh - certificates.get(key, 0) for key, wh in green.items()})
         if certificates:
             self.emit(events.AccountCertified(ZONE, day, account, sum(certificates.values())))
         return carry

@@ -70,17 +70,20 @@ interface ILibraries {
     function byMerit(bytes16 codes, uint256 count) external pure returns (uint256[] memory);
     function shares(uint256[] calldata claims, uint256 amount) external pure returns (uint256[] memory parts);
     function imbalance(
-        int32 metered,
+        bytes calldata metered,
         uint32[] calldata obligations,
         uint32 claim,
-        int32 surplus,
-        int32 deficit
+        int32[] calldata surplus,
+        int32[] calldata deficit,
+        bool each
     )
         external
         pure
-        returns (int256 wh, int256 cash, uint256[] memory tallies, int256 meteredSum, int256 imbalanceSum);
-    function entryFits(bytes calldata entry, uint256 windows)
+        returns (bool fits, int256 wh, int256 cash, uint256[] memory tallies);
+    function day(bytes calldata metered, int32[] calldata surplus, int32[] calldata deficit, bool each)
         external
         pure
-        returns (bool flags, bool quantities);
+        returns (bool fits, int256 wh, int256 cash);
+    function spread(uint256 word, bool wide) external pure returns (uint64[16] memory lanes);
+    function flagsFit(bytes calldata flags, uint256 windows) external pure returns (bool);
 }

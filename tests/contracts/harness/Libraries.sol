@@ -169,68 +169,82 @@ contract Libraries is ILibraries {
         }
         amounts[0] = amount;
         for (uint256 i; i < claims.length; ++i) {
-            (parts[i],) = Certificates.share(claims[i], 1, 32, 0, tallies, amounts);
+            (parts[i],) = Certificates.share(claims[i], 32, 0, tallies, amounts);
         }
     }
 
-    /// @dev A row of one window, with what lies behind.
-    uint256 private constant ROW = 40;
-
-    /// @dev One account in one window: its obligations in the order given, then its price.
+    /// @dev One account in one window: its obligations in the order given, its claim, then its price, by both ways to value it.
+    /// @param metered int32, four bytes
     function imbalance(
-        int32 metered,
+        bytes calldata metered,
         uint32[] calldata obligations,
         uint32 claim,
-        int32 surplus,
-        int32 deficit
+        int32[] calldata surplus,
+        int32[] calldata deficit,
+        bool each
     )
         external
         pure
-        returns (int256 wh, int256 cash, uint256[] memory tallies, int256 meteredSum, int256 imbalanceSum)
+        returns (bool fits, int256 wh, int256 cash, uint256[] memory tallies)
     {
-        uint256 at = Imbalance.zeros(ROW * 10);
-        Imbalance.Rows memory rows;
-        (rows.metered, rows.claims, rows.obligations) = (at, at + ROW, at + 2 * ROW);
-        (rows.meteredSums, rows.imbalanceSums) = (at + 3 * ROW, at + 4 * ROW);
-        (rows.surplus, rows.deficit) = (at + 5 * ROW + 8, at + 6 * ROW + 8);
-        // Behind the only window: nothing metered, that is the bias alone.
-        uint256 nothing = Imbalance.METERED_BIAS * (1 | 1 << 64 | 1 << 128);
-        put(rows.metered, uint256(int256(metered) + int256(Imbalance.METERED_BIAS)) << 192 | nothing);
-        put(rows.surplus, uint256(int256(surplus) + int256(Imbalance.PRICE_BIAS)));
-        put(rows.deficit, uint256(int256(deficit) + int256(Imbalance.PRICE_BIAS)));
-        Imbalance.readInjected(rows.metered, 1, at + 7 * ROW);
+        uint256 source = sourceOf(metered);
+        uint256 rows = prepare(obligations.length + 1, surplus, deficit);
+        uint256 quality = rows + Imbalance.QUALITIES;
         tallies = new uint256[](obligations.length + 1);
+        Imbalance.readInjected(rows, source, 1);
         for (uint256 i; i < obligations.length; ++i) {
-            uint256 tally = Imbalance.zeros(2 * ROW);
-            Imbalance.takeObligations(obligations[i], true, rows.obligations, at + 7 * ROW, tally, ROW);
-            tallies[i] = Imbalance.laneAt(tally, 0) << 64 | Imbalance.laneAt(tally + ROW, 0) << 128;
+            uint256 lanes = Imbalance.spread(rows, obligations[i], true);
+            Imbalance.takeObligations(lanes, lanes + 8, rows, quality);
+            Imbalance.addTallies(tallies, i, quality, 1);
+            quality += Imbalance.QUALITY;
         }
-        Imbalance.takeClaims(claim, true, rows.claims, at + 8 * ROW);
-        tallies[obligations.length] = Imbalance.laneAt(at + 8 * ROW, 0);
-        (wh, cash) = Imbalance.price(rows, 1);
-        meteredSum = int256(Imbalance.laneAt(rows.meteredSums, 0)) - int256(Imbalance.METERED_BIAS);
-        imbalanceSum = int256(Imbalance.laneAt(rows.imbalanceSums, 0)) - int256(Imbalance.IMBALANCE_BIAS);
-        bool cleared = Imbalance.laneAt(rows.claims, 0) == 0 && Imbalance.laneAt(rows.obligations, 0) == 0;
-        require(cleared, "contracted is not cleared for the next account");
+        uint256 claims = Imbalance.spread(rows, claim, true);
+        Imbalance.takeClaims(claims, claims + 8, rows, quality);
+        Imbalance.addTallies(tallies, obligations.length, quality, 1);
+        (fits, wh, cash) =
+            each ? Imbalance.priceEach(rows, source, 1) : Imbalance.price(rows, source, 1);
+        require(Imbalance.openAt(rows, 0) == 0, "something is open for the next account");
     }
 
-    function entryFits(bytes calldata entry, uint256 windows)
+    /// @dev The day of an account that holds nothing, by both ways to value it.
+    function day(bytes calldata metered, int32[] calldata surplus, int32[] calldata deficit, bool each)
         external
         pure
-        returns (bool flags, bool quantities)
+        returns (bool fits, int256 wh, int256 cash)
     {
-        uint256 source;
-        assembly ("memory-safe") {
-            source := entry.offset
-        }
-        flags = Imbalance.flagsFit(source, windows);
-        quantities =
-            Imbalance.readMetered(source + (windows + 3) / 4, windows, Imbalance.zeros(8 * windows + 32));
+        uint256 windows = surplus.length;
+        uint256 source = sourceOf(metered);
+        uint256 rows = prepare(0, surplus, deficit);
+        (fits, wh, cash) =
+            each ? Imbalance.priceEach(rows, source, windows) : Imbalance.price(rows, source, windows);
     }
 
-    function put(uint256 at, uint256 word) private pure {
+    function flagsFit(bytes calldata flags, uint256 windows) external pure returns (bool) {
+        return Imbalance.flagsFit(sourceOf(flags), windows);
+    }
+
+    /// @dev The lanes of a packed word, in lanes of 64 bits.
+    function spread(uint256 word, bool wide) external pure returns (uint64[16] memory lanes) {
+        uint256 rows = Imbalance.prepare(1, 0);
+        uint256 from = Imbalance.spread(rows, word, wide);
+        for (uint256 i; i < (wide ? 8 : 16); ++i) {
+            lanes[i] = uint64(Imbalance.laneAt(from, i));
+        }
+    }
+
+    function prepare(uint256 qualities, int32[] calldata surplus, int32[] calldata deficit)
+        private
+        pure
+        returns (uint256 rows)
+    {
+        rows = Imbalance.prepare(surplus.length, qualities);
+        Imbalance.writePrices(rows + Imbalance.SURPLUS, surplus);
+        Imbalance.writePrices(rows + Imbalance.DEFICIT, deficit);
+    }
+
+    function sourceOf(bytes calldata data) private pure returns (uint256 source) {
         assembly ("memory-safe") {
-            mstore(at, word)
+            source := data.offset
         }
     }
 }
