@@ -29,6 +29,8 @@ abstract contract Clearing is Ledger, IClearing {
         SessionParams session;
         Scratch scratch;
         Record record;
+        Cash cash; // of the record's trader
+        uint256 cover; // of the record
         uint256[] lanes;
         uint256 lastWord; // of the buffer that fills are written to
         bytes32 lastHash;
@@ -129,12 +131,12 @@ abstract contract Clearing is Ledger, IClearing {
             Member member = _members[record.trader];
             (Totals memory totals, uint256 cell) = _readBody(c, record, member);
             _enterBook(c, record.hash);
-            uint256 cover = totals.valuedNano + totals.quantityWh
+            c.cover = totals.valuedNano + totals.quantityWh
                 * (record.side == 0 ? c.session.buyReserve : c.session.sellReserve);
-            Cash cash = _foldedIn(c, _cash[record.trader]);
-            uint8 reason = _ineligible(c, record, member, cash, cover, totals.overBound);
+            c.cash = _foldedIn(c, _cash[record.trader]);
+            uint8 reason = _ineligible(c, record, member, totals.overBound);
             if (reason != 0) emit ScheduleIneligible(c.epoch, record.trader, record.hash, reason);
-            else _fill(c, member, cash, cover, cell);
+            else _fill(c, member, cell);
         }
     }
 
@@ -192,11 +194,10 @@ abstract contract Clearing is Ledger, IClearing {
         Context memory c,
         Record memory record,
         Member member,
-        Cash cash,
-        uint256 cover,
         bool overCapacity
     ) private view returns (uint8) {
         unchecked {
+            (Cash cash, uint256 cover) = (c.cash, c.cover);
             if (member.has(FLAG_SUSPENDED)) return REASON_SUSPENDED;
             if (member.zone() != c.zone) return REASON_ZONE;
             if (record.side == 1) {
@@ -214,15 +215,16 @@ abstract contract Clearing is Ledger, IClearing {
         }
     }
 
-    function _fill(Context memory c, Member member, Cash cash, uint256 cover, uint256 cell) private {
+    function _fill(Context memory c, Member member, uint256 cell) private {
         unchecked {
             Record memory record = c.record;
             bool wide = member.isWide();
             uint256 biasedWorth = _derive(c, cell, PackedWindows.lanesOf(wide));
-            uint256 filledWh = _mint(c, member, c.lanes, wide);
+            uint256 filledWh = _mint(c, member, wide);
             int256 worth = int256(biasedWorth) - int256(filledWh * Fill.PRICE_BIAS);
             int256 kept = int256(filledWh * (record.side == 0 ? c.session.buyReserve : c.session.sellReserve));
             int256 net = (record.side == 0 ? -worth : worth) - kept;
+            (Cash cash, uint256 cover) = (c.cash, c.cover);
             _cash[record.trader] =
                 CashLib.pack(cash.free() - int256(cover), cash.reserved() + cover, cash.net() + net, c.epoch);
             emit ScheduleCleared(record.trader, record.hash, net, c.lanes);
@@ -230,7 +232,7 @@ abstract contract Clearing is Ledger, IClearing {
     }
 
     /// @param cell the schedule's first
-    /// @dev Derives the fills into `c.lanes`. They are written from the last byte of a buffer downwards, as one long number, and its words then turned round.
+    /// @dev Derives the fills. They are written from the last byte of a buffer downwards, as one long number: its last word holds the first lanes.
     function _derive(Context memory c, uint256 cell, uint256 lanes)
         private
         pure
@@ -250,10 +252,12 @@ abstract contract Clearing is Ledger, IClearing {
             uint256 lane = record.firstWindow % lanes;
             uint256 laneBytes = 32 / lanes;
             uint256 words = (lane + record.entries + lanes - 1) / lanes;
-            uint256 last = c.lastWord;
+            (uint256 last, uint256[] memory packed) = (c.lastWord, c.lanes);
             assembly ("memory-safe") {
                 // Zeros: fills of the record before must not show where this one writes no lane.
                 calldatacopy(sub(last, shl(5, sub(words, 1))), calldatasize(), shl(5, words))
+                // One array for all records, made long enough for any.
+                mstore(packed, words)
             }
             uint256 first = last - lane * laneBytes;
             // Two calls on purpose: a function called once is inlined, and this one's loop would then not fit the stack.
@@ -261,25 +265,11 @@ abstract contract Clearing is Ledger, IClearing {
                 ? Fill.derive(record.entriesAt, frame, table.rowBytes, prices, record.side, laneBytes, first)
                 : Fill.derive(record.entriesAt, frame, table.rowBytes, prices, record.side, laneBytes, first);
             if (frame.exceeded != 0) revert MarginalExceeded(record.hash);
-            _turn(c.lanes, last, words);
         }
     }
 
-    /// @dev The lanes array is one for all records, made long enough for any.
-    function _turn(uint256[] memory packed, uint256 last, uint256 words) private pure {
-        assembly ("memory-safe") {
-            mstore(packed, words)
-            for { let i := 0 } lt(i, words) { i := add(i, 1) } {
-                mstore(add(packed, shl(5, add(i, 1))), mload(sub(last, shl(5, i))))
-            }
-        }
-    }
-
-    /// @dev Adds the fills to the account's lanes: claims of a buyer, obligations of a seller.
-    function _mint(Context memory c, Member member, uint256[] memory packed, bool wide)
-        private
-        returns (uint256 filledWh)
-    {
+    /// @dev Turns the words of the fills round into `c.lanes` and adds them to the account's: claims of a buyer, obligations of a seller.
+    function _mint(Context memory c, Member member, bool wide) private returns (uint256 filledWh) {
         unchecked {
             Record memory record = c.record;
             (uint8 side, uint8 quality) = (uint8(record.side), uint8(record.quality));
@@ -287,26 +277,37 @@ abstract contract Clearing is Ledger, IClearing {
                 side, c.session.round, c.session.kind, quality, c.zone, windowLength
             ) + record.firstWindow / PackedWindows.lanesOf(wide);
             mapping(uint256 => uint256) storage slots = _lanes[record.trader];
-            for (uint256 i; i < packed.length; ++i) {
+            (uint256 from, uint256[] memory packed) = (c.lastWord, c.lanes);
+            uint256 to;
+            uint256 end;
+            assembly ("memory-safe") {
+                to := add(packed, 0x20)
+                end := add(to, shl(5, mload(packed)))
+            }
+            for (; to < end; to += 32) {
                 uint256 added;
-                uint256 at;
-                uint256 word;
                 assembly ("memory-safe") {
-                    // slots[key + i], found once for reading and writing
-                    mstore(0x00, add(key, i))
-                    mstore(0x20, slots.slot)
-                    at := keccak256(0x00, 0x40)
-                    added := mload(add(packed, shl(5, add(i, 1))))
+                    added := mload(from)
+                    mstore(to, added)
+                    from := sub(from, 0x20)
                 }
-                if (added == 0) continue;
-                filledWh += PackedWindows.total(added, wide);
-                assembly ("memory-safe") {
-                    word := sload(at)
+                if (added != 0) {
+                    filledWh += PackedWindows.total(added, wide);
+                    uint256 at;
+                    uint256 word;
+                    assembly ("memory-safe") {
+                        // slots[key], found once for reading and writing
+                        mstore(0x00, key)
+                        mstore(0x20, slots.slot)
+                        at := keccak256(0x00, 0x40)
+                        word := sload(at)
+                    }
+                    word = PackedWindows.add(word, added, wide);
+                    assembly ("memory-safe") {
+                        sstore(at, word)
+                    }
                 }
-                word = PackedWindows.add(word, added, wide);
-                assembly ("memory-safe") {
-                    sstore(at, word)
-                }
+                ++key;
             }
             if (filledWh != 0 && !member.holds(side, quality)) {
                 _members[record.trader] = member.withHeld(side, quality);
