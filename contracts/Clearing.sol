@@ -190,12 +190,11 @@ abstract contract Clearing is Ledger, IClearing {
     }
 
     /// @dev Why a well-formed schedule fills zero and bounds nothing, or zero if it counts.
-    function _ineligible(
-        Context memory c,
-        Record memory record,
-        Member member,
-        bool overCapacity
-    ) private view returns (uint8) {
+    function _ineligible(Context memory c, Record memory record, Member member, bool overCapacity)
+        private
+        view
+        returns (uint8)
+    {
         unchecked {
             (Cash cash, uint256 cover) = (c.cash, c.cover);
             if (member.has(FLAG_SUSPENDED)) return REASON_SUSPENDED;

@@ -389,13 +389,18 @@ abstract contract Settlement is Ledger, ISettlement {
     function _hashRunCarry(RunCarry calldata carry) private pure returns (bytes32) {
         return keccak256(
             abi.encodePacked(
-                carry.tallies, carry.imbalanceWh, carry.cashNano, uint256(uint160(carry.lastAccount)), carry.parts
+                carry.tallies,
+                carry.imbalanceWh,
+                carry.cashNano,
+                uint256(uint160(carry.lastAccount)),
+                carry.parts
             )
         );
     }
 
     function _hashCarry(DayContext memory c, uint256 parts) private pure returns (bytes32) {
-        return
-            keccak256(abi.encodePacked(c.tallies, c.imbalanceWh, c.cashNano, uint256(uint160(c.lastAccount)), parts));
+        return keccak256(
+            abi.encodePacked(c.tallies, c.imbalanceWh, c.cashNano, uint256(uint160(c.lastAccount)), parts)
+        );
     }
 }

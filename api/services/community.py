@@ -312,9 +312,8 @@ class CommunityDay:
         with self.phase(SETTLE):
             holdings = settler.read_holdings(exchange, posted)
             carry, _ = settler.settle_all(exchange, sender, posted, holdings, None)
-            start, _ = settler.close(exchange, sender, posted, carry)
         with self.phase("certify"):
-            settler.certify_all(exchange, sender, posted, holdings, start)
+            settler.certify_all(exchange, sender, posted, holdings, carry)
 
     # Facts ----------------------------------------------------------------------------------------------
 

@@ -33,9 +33,7 @@ interface ISettlement {
     /// @param imbalanceWh metered less contracted, over all windows
     /// @param cashNano what the imbalance earned; negative is what it cost
     /// @param releasedNano reserves returned
-    event AccountSettled(
-        address indexed account, int256 imbalanceWh, int256 cashNano, uint256 releasedNano
-    );
+    event AccountSettled(address indexed account, int256 imbalanceWh, int256 cashNano, uint256 releasedNano);
     /// @notice A part of a posting is settled.
     /// @param day the index of the day's first window, as in every event and error here
     /// @param carryHash the hash of what the next part must bring, or after the last the first one to `certify`

@@ -46,8 +46,9 @@ library Certificates {
         uint256[] memory amounts
     ) internal pure returns (uint256 kept, uint256 total) {
         uint256 mask = (1 << bits) - 1;
-        for (uint256 i; word >> (i * bits) != 0; ++i) {
-            uint256 claim = (word >> (i * bits)) & mask;
+        for (uint256 i; word != 0; ++i) {
+            uint256 claim = word & mask;
+            word >>= bits;
             if (claim == 0) continue;
             uint256 tally = tallies[cell + i];
             uint256 claims = uint64(tally);

@@ -213,7 +213,8 @@ library Imbalance {
             }
         }
         unchecked {
-            imbalanceWh = int256((total * ONES) >> 192) - int256((windows + 3) / 4 * 4 * (OPEN_BIAS + (1 << 31)));
+            imbalanceWh =
+                int256((total * ONES) >> 192) - int256((windows + 3) / 4 * 4 * (OPEN_BIAS + (1 << 31)));
             cashNano -= imbalanceWh * int256(PRICE_BIAS);
             fits = fit & TOPS == TOPS;
         }

@@ -16,7 +16,7 @@ from settlement.reference.messages import Acceptance, Transfer, Withdrawal
 from settlement.reference.posting import Posting
 from settlement.reference.session import Grid, SessionParams
 from settlement.reference.settlement import RunCarry, Tally
-from settlement.reference.words import field, signed_field
+from settlement.reference.words import field
 
 Posted = tuple[Header, ZonePosting]
 
@@ -66,10 +66,10 @@ def _carry(values: tuple[Any, ...]) -> Carry | None:
 
 def _run_carry(values: tuple[Any, ...]) -> RunCarry | None:
     """None where nothing is brought, as to a first part."""
-    tallies, *sums, last, parts = values
-    if not tallies and not any(sums) and not any(last) and not parts:
+    tallies, imbalance, cash, last, parts = values
+    if not tallies and not imbalance and not cash and not any(last) and not parts:
         return None
-    return RunCarry(tuple(map(_tally, tallies)), *sums, last, parts)
+    return RunCarry(tuple(map(_tally, tallies)), imbalance, cash, last, parts)
 
 
 def _tally(word: int) -> Tally:

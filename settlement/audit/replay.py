@@ -111,7 +111,7 @@ class Replay:
         return []
 
     def _failed(self, block: Block, sent: Sent) -> None:
-        """Nothing came of it. The rules must not allow it either, unless it ran out of gas or sent money along."""
+        """Nothing came of it. Nor must the rules allow it, unless it ran out of gas or sent money along."""
         if sent.logs:
             raise Difference("events", "a transaction that failed told something", [], sent.logs)
         if sent.to != self.address:

@@ -236,7 +236,7 @@ class World:
         return SignedPosting(message, parts, signatures)
 
     def settle(self, signed: SignedPosting, corrected: SignedPosting | None = None) -> None:
-        """Posts, settles, closes and certifies; `corrected` replaces the posting after its first part."""
+        """Posts, settles and certifies; `corrected` replaces the posting after its first part."""
         self.clock.advance_to(DAY_END)
         carry, settled = None, 0
         if corrected is not None:
@@ -248,7 +248,6 @@ class World:
         self.model.post_metering(now, signed.posting, signed.signatures)
         for part in signed.parts[settled:]:
             carry = self.model.settle(now, DAY, carry, part)
-        carry = self.model.close_run(now, DAY, carry)
         for part in signed.parts:
             carry = self.model.certify(now, DAY, carry, part)
 
@@ -361,7 +360,7 @@ _SHOWN = {
     "ScheduleIneligible": ("order", "trader", "reason"),
     "SessionProved": (),
     "MeteringPosted": ("zone", "day", "sequence"),
-    "AccountSettled": ("zone", "day", "account", "imbalance_wh", "cash_nano", "released_nano"),
+    "AccountSettled": ("account", "imbalance_wh", "cash_nano", "released_nano"),
     "RunSettled": ("zone", "day", "imbalance_wh", "cash_nano", "released_nano"),
     "AccountCertified": ("zone", "day", "account", "certified_wh"),
     "RunCertified": ("zone", "day"),

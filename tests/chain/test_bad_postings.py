@@ -89,7 +89,7 @@ def test_a_posting_that_does_not_fit_its_day_is_refused(
     assert (error.name, error.arguments) == ("BadPosting", (part,))
 
 
-def test_a_part_is_settled_once_and_a_run_closed_once(turned_back: World) -> None:
+def test_a_part_is_settled_once(turned_back: World) -> None:
     world = turned_back
     proved_day(world)
     world.clock.advance_to(DAY_END)
@@ -99,8 +99,6 @@ def test_a_part_is_settled_once_and_a_run_closed_once(turned_back: World) -> Non
     assert (stale.name, stale.arguments) == ("StalePosting", (1,))
     holdings = settler.read_holdings(world.exchange, signed)
     message, nothing = abi.posting_tuple(signed.posting), abi.run_carry_tuple(None)
-    early = refused(world, world.node, abi.close_run(message, nothing))
-    assert (early.name, early.arguments) == ("IncompleteRun", (0, 2))
     settled = abi.settle(message, signed.parts[0], nothing)
     world.exchange.send_data(world.node, settled)
     assert refused(world, world.node, settled).name == "WrongRunCarry"
@@ -108,7 +106,6 @@ def test_a_part_is_settled_once_and_a_run_closed_once(turned_back: World) -> Non
     again = abi.settle(message, signed.parts[0], abi.run_carry_tuple(carry))
     assert refused(world, world.node, again).name == "WrongPart"
     left, _ = settler.settle_all(world.exchange, world.node, signed, holdings, carry)
-    settler.close(world.exchange, world.node, signed, left)
     closed = abi.settle(message, signed.parts[1], abi.run_carry_tuple(left))
     assert refused(world, world.node, closed).name in ("WrongRunCarry", "WrongRunStage")
 

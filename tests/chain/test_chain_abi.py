@@ -17,7 +17,7 @@ from settlement.reference.marginal import Marginal
 from settlement.reference.merkle import DEPTH, Frontier
 from settlement.reference.posting import Posting
 from settlement.reference.potential import Potential
-from settlement.reference.settlement import RunCarry, Tally, WindowSum
+from settlement.reference.settlement import RunCarry, Tally
 
 CELLS = len(QUALITIES) * WINDOWS
 HEADER = Header(tuple(Potential(-n, n, n, 2 * n) for n in range(CELLS - WINDOWS)))
@@ -33,7 +33,7 @@ CARRY = Carry(
 POSTING = Posting(0, 7, 2, 1, 3, b"\x09" * 32, (-5, 5), (6, 7), (b"\x21" * 32, b"\x22" * 32, b"\x23" * 32))
 RUN_CARRY = RunCarry(
     tuple(Tally(n, 1, 2, 3) for n in range(4)),
-    tuple(WindowSum(n, -n) for n in range(2)),
+    -77,
     -123456789,
     b"\x31" * 20,
     2,
@@ -57,10 +57,9 @@ def posting_values() -> tuple[object, ...]:
 
 def run_carry_values(carry: RunCarry | None) -> tuple[object, ...]:
     if carry is None:
-        return [], [], 0, bytes(20), 0
+        return [], 0, 0, bytes(20), 0
     tallies = [settlement.pack_tally(tally) for tally in carry.tallies]
-    windows = [settlement.pack_window(total) for total in carry.windows]
-    return tallies, windows, carry.cash, carry.last_account, carry.parts
+    return tallies, carry.imbalance, carry.cash, carry.last_account, carry.parts
 
 
 def test_large_calls_are_encoded_as_eth_abi_does() -> None:
@@ -87,7 +86,6 @@ def test_calls_of_a_run_are_encoded_as_eth_abi_does() -> None:
         arguments = (posting_values(), b"\x05" * 33, values)
         assert abi.settle(message, b"\x05" * 33, brought) == encode("settle", *arguments)
         assert abi.certify(message, b"\x05" * 33, brought) == encode("certify", *arguments)
-        assert abi.close_run(message, brought) == encode("closeRun", posting_values(), values)
 
 
 def test_errors_of_modules_and_libraries_are_decoded_by_name() -> None:

@@ -275,12 +275,12 @@ contract EnergyTokenTest is MeteredDay {
 
     // --- at the end
 
-    /// Claims and obligations end when their day settles.
+    /// Claims and obligations end when their day settles, though the lanes of claims keep what certificates come from.
     function test_tokens_end_with_settlement() external {
         settleAll(new int256[](prosumers.length), 80_000, 240_000);
         eq(exchange.balanceOf(buyer, claim), 0, "claim");
         eq(exchange.balanceOf(seller, obligation), 0, "obligation");
-        uint256 key = claim - 972_289 + uint256(972_289) / 16;
-        eq(exchange.lanesOf(buyer, key), 0, "the lanes are empty too");
+        uint256 key = obligation - 972_289 + uint256(972_289) / 16;
+        eq(exchange.lanesOf(seller, key), 0, "the lanes of obligations are empty too");
     }
 }

@@ -176,6 +176,10 @@ contract MeteringTest is MeteredDay {
         p.deficitMicroPerKWh[0] -= 1;
         p.parts[1] = keccak256("corrected");
         postDay(p);
+        p.sequence = 3;
+        bytes32[] memory settled = new bytes32[](1);
+        (settled[0], p.parts) = (p.parts[0], settled);
+        refuseBad(p, "parts");
     }
 
     /// A settled day is not posted again.

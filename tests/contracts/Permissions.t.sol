@@ -49,11 +49,10 @@ contract PermissionsTest is MeteredDay {
     function test_settlement_is_the_settlers() external {
         Posting memory p = postingOf("", 0, 0);
         RunCarry memory carry = noRunCarry();
-        bytes[] memory calls = new bytes[](4);
+        bytes[] memory calls = new bytes[](3);
         calls[0] = abi.encodeCall(IMetering.postMetering, (p, new bytes[](0)));
         calls[1] = abi.encodeCall(ISettlement.settle, (p, "", carry));
-        calls[2] = abi.encodeCall(ISettlement.closeRun, (p, carry));
-        calls[3] = abi.encodeCall(ISettlement.certify, (p, "", carry));
+        calls[2] = abi.encodeCall(ISettlement.certify, (p, "", carry));
         only(meterOperator, meteringFunctions(), calls);
     }
 

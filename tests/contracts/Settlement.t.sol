@@ -106,44 +106,22 @@ contract SettlementTest is MeteredDay {
     /// Parts of any size settle the same as one, in any division.
     function test_parts_settle_as_one(uint256 cut) external {
         cut = within(cut, 1, prosumers.length - 1);
-        int256[] memory wh = metered(900, -1200);
-        bytes[] memory parts = new bytes[](2);
-        for (uint256 i; i < wh.length; ++i) {
-            uint256 part = i < cut ? 0 : 1;
-            parts[part] = bytes.concat(parts[part], entry(prosumers[i], wh[i]));
-        }
-        Posting memory p = postingOf(parts[0], 80_000, 240_000);
-        p.parts = new bytes32[](2);
-        (p.parts[0], p.parts[1]) = (keccak256(parts[0]), keccak256(parts[1]));
-        vm.warp(AFTERWARDS);
-        postDay(p);
-        RunCarry memory carry = initialRun();
-        for (uint256 i; i < cut; ++i) {
-            countAccount(carry, prosumers[i], wh[i], 80_000, 240_000);
-        }
-        carry.parts = 1;
-        RunCarry memory first = abi.decode(abi.encode(carry), (RunCarry));
-        for (uint256 i = cut; i < wh.length; ++i) {
-            countAccount(carry, prosumers[i], wh[i], 80_000, 240_000);
-        }
-        carry.parts = 2;
+        (Posting memory p, bytes[] memory parts, RunCarry memory carry) = postHalves(metered(900, -1200), cut);
         settle(p, parts[0], noRunCarry());
-        settle(p, parts[1], first);
-        closeRun(p, carry);
+        settle(p, parts[1], carry);
         eq(sellerEarned(), -100 * 240_000, "seller");
         eq(freeOf(balancer) - balancerBefore, 100 * 240_000 + 200 * 240_000, "balancing party");
     }
 
     /// A part is settled once, in its place, as it was signed.
     function test_the_wrong_part_is_refused() external {
-        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
+        (Posting memory p, bytes[] memory parts, RunCarry memory carry) = postHalves(metered(1000, -1000), 1);
         vm.startPrank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.WrongPart.selector, 0));
-        exchange.settle(p, bytes.concat(entries, hex"00"), noRunCarry());
-        RunCarry memory carry = carryOf(metered(1000, -1000));
-        exchange.settle(p, entries, noRunCarry());
+        exchange.settle(p, bytes.concat(parts[0], hex"00"), noRunCarry());
+        exchange.settle(p, parts[0], noRunCarry());
         refuse(abi.encodeWithSelector(ISettlement.WrongPart.selector, 1));
-        exchange.settle(p, entries, carry);
+        exchange.settle(p, parts[0], carry);
         vm.stopPrank();
     }
 
@@ -161,45 +139,39 @@ contract SettlementTest is MeteredDay {
 
     /// The carry is what the part before left: not one word may differ, nor may a first part bring any.
     function test_the_wrong_carry_is_refused(uint256 seed) external {
-        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
-        RunCarry memory carry = carryOf(metered(1000, -1000));
+        (Posting memory p, bytes[] memory parts, RunCarry memory carry) = postHalves(metered(1000, -1000), 1);
         bytes memory refusal = abi.encodeWithSelector(ISettlement.WrongRunCarry.selector, 0, DAY);
         vm.startPrank(meterOperator);
         refuse(refusal);
-        exchange.settle(p, entries, carry);
-        exchange.settle(p, entries, noRunCarry());
+        exchange.settle(p, parts[0], carry);
+        exchange.settle(p, parts[0], noRunCarry());
         refuse(refusal);
-        exchange.closeRun(p, noRunCarry());
+        exchange.settle(p, parts[1], noRunCarry());
         uint256 which = seed % 5;
         if (which == 0) carry.tallies[seed / 5 % carry.tallies.length] ^= 1 << (seed >> 248);
-        if (which == 1) carry.windows[0] ^= 1 << (seed >> 248);
+        if (which == 1) ++carry.imbalanceWh;
         if (which == 2) ++carry.cashNano;
         if (which == 3) carry.lastAccount = address(uint160(carry.lastAccount) + 1);
         if (which == 4) ++carry.parts;
         refuse(refusal);
-        exchange.closeRun(p, carry);
+        exchange.settle(p, parts[1], carry);
     }
 
-    /// Words cannot wander between the carry's arrays, though they would hash the same.
-    function test_carried_arrays_have_their_lengths() external {
-        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
-        RunCarry memory carry = carryOf(metered(1000, -1000));
-        settle(p, entries, noRunCarry());
-        (uint256[] memory tallies, uint256[] memory windows) = (carry.tallies, carry.windows);
-        carry.windows = new uint256[](tallies.length + windows.length);
-        for (uint256 i; i < carry.windows.length; ++i) {
-            carry.windows[i] = i < tallies.length ? tallies[i] : windows[i - tallies.length];
+    /// Words cannot wander between the carry's tallies and its sums, though they would hash the same in one row.
+    function test_carried_tallies_have_their_length() external {
+        (Posting memory p, bytes[] memory parts, RunCarry memory carry) = postHalves(metered(1000, -1000), 1);
+        settle(p, parts[0], noRunCarry());
+        uint256[] memory tallies = carry.tallies;
+        carry.tallies = new uint256[](tallies.length + 1);
+        for (uint256 i; i < tallies.length; ++i) {
+            carry.tallies[i] = tallies[i];
         }
-        carry.tallies = new uint256[](0);
+        carry.tallies[tallies.length] = uint256(carry.imbalanceWh);
+        (carry.imbalanceWh, carry.cashNano) = (carry.cashNano, int256(uint256(uint160(carry.lastAccount))));
         bytes memory refusal = abi.encodeWithSelector(ISettlement.WrongRunCarry.selector, 0, DAY);
         vm.startPrank(meterOperator);
         refuse(refusal);
-        exchange.closeRun(p, carry);
-        (carry.tallies, carry.windows) = (carry.windows, carry.tallies);
-        refuse(refusal);
-        exchange.closeRun(p, carry);
-        (carry.tallies, carry.windows) = (tallies, windows);
-        exchange.closeRun(p, carry);
+        exchange.settle(p, parts[1], carry);
     }
 
     /// Entries are of metered members of the zone, ascending, and whole.
@@ -219,6 +191,8 @@ contract SettlementTest is MeteredDay {
         refuseEntry(bytes.concat(bytes20(account), hex"c0", bytes4(0)), account);
         refuseEntry(bytes.concat(bytes20(account), hex"01", bytes4(0)), account);
         Posting memory p = postingOf(entry(account, (1 << 30) - 1), 80_000, 240_000);
+        p.parts = new bytes32[](2);
+        p.parts[0] = keccak256(entry(account, (1 << 30) - 1));
         vm.warp(AFTERWARDS);
         postDay(p);
         settle(p, entry(account, (1 << 30) - 1), noRunCarry());
@@ -237,42 +211,30 @@ contract SettlementTest is MeteredDay {
 
     // --- the end of a run
 
-    /// A run closes when every part is settled, once.
-    function test_a_run_closes_once() external {
+    /// A run ends when every part is settled, once.
+    function test_a_run_ends_once() external {
         (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
         RunCarry memory carry = carryOf(metered(1000, -1000));
+        settle(p, entries, noRunCarry());
         vm.startPrank(meterOperator);
-        refuse(abi.encodeWithSelector(ISettlement.IncompleteRun.selector, 0, 1));
-        exchange.closeRun(p, noRunCarry());
-        exchange.settle(p, entries, noRunCarry());
-        exchange.closeRun(p, carry);
-        carry = certifyStart(carry);
-        bytes memory refusal =
-            abi.encodeWithSelector(ISettlement.WrongRunStage.selector, 0, DAY, RunStage.Settled);
-        refuse(refusal);
-        exchange.closeRun(p, carry);
-        refuse(refusal);
+        refuse(abi.encodeWithSelector(ISettlement.WrongRunStage.selector, 0, DAY, RunStage.Settled));
         exchange.settle(p, entries, carry);
     }
 
-    /// A posting that leaves accounts out closes no run, though their trades balance among themselves.
+    /// A posting that leaves accounts out ends no run, though their trades balance among themselves.
     function test_no_account_is_left_out() external {
         int256[] memory wh = new int256[](prosumers.length);
         bytes memory entries;
-        RunCarry memory carry = initialRun();
         for (uint256 i; i < wh.length; ++i) {
             if (prosumers[i] == seller || prosumers[i] == buyer) continue;
             entries = bytes.concat(entries, entry(prosumers[i], 0));
-            countAccount(carry, prosumers[i], 0, 80_000, 240_000);
         }
-        carry.parts = 1;
         Posting memory p = postingOf(entries, 80_000, 240_000);
         vm.warp(AFTERWARDS);
         postDay(p);
-        settle(p, entries, noRunCarry());
         vm.prank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.IncompleteRun.selector, wh.length - 2, wh.length));
-        exchange.closeRun(p, carry);
+        exchange.settle(p, entries, noRunCarry());
     }
 
     /// The balancing party's own trades are settled with the run: its reserves return and its tokens end.
@@ -292,24 +254,27 @@ contract SettlementTest is MeteredDay {
 
     // --- certificates
 
-    /// Claims of band 0 leave no certificate, and a day is certified once.
+    /// Claims of band 0 leave no certificate, and a day is certified once, when all of it is settled.
     function test_a_day_is_certified_once() external {
-        (Posting memory p, bytes memory entries) = postWhole(metered(1000, -1000));
-        RunCarry memory carry = carryOf(metered(1000, -1000));
-        settle(p, entries, noRunCarry());
+        int256[] memory wh = metered(1000, -1000);
+        (Posting memory p, bytes[] memory parts, RunCarry memory first) = postHalves(wh, 1);
+        RunCarry memory carry = carryOf(wh);
+        settle(p, parts[0], noRunCarry());
         vm.prank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.WrongRunStage.selector, 0, DAY, RunStage.Settling));
-        exchange.certify(p, entries, carry);
-        closeRun(p, carry);
-        carry = certifyStart(carry);
-        certify(p, entries, carry);
+        exchange.certify(p, parts[0], first);
+        settle(p, parts[1], first);
+        certify(p, parts[0], carry);
+        carry.parts = 1;
+        certify(p, parts[1], carry);
         (RunStage stage,,) = exchange.runOf(0, DAY);
         isTrue(stage == RunStage.Certified, "certified");
+        eq(exchange.balanceOf(buyer, idOf(0, 0, 0, 0, 0)), 0, "no claim any more");
         eq(exchange.balanceOf(buyer, idOf(0, 0, 3, 0, 0)), 0, "residual mix");
-        carry.parts = 1;
+        carry.parts = 2;
         vm.prank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.WrongRunStage.selector, 0, DAY, RunStage.Certified));
-        exchange.certify(p, entries, carry);
+        exchange.certify(p, parts[1], carry);
     }
 
     // --- helpers
@@ -323,11 +288,33 @@ contract SettlementTest is MeteredDay {
         postDay(p);
     }
 
+    /// @dev In two parts, the first with `cut` accounts.
+    /// The carry is what the first leaves.
+    function postHalves(int256[] memory wh, uint256 cut)
+        private
+        returns (Posting memory p, bytes[] memory parts, RunCarry memory carry)
+    {
+        parts = new bytes[](2);
+        carry = initialRun();
+        for (uint256 i; i < wh.length; ++i) {
+            uint256 part = i < cut ? 0 : 1;
+            parts[part] = bytes.concat(parts[part], entry(prosumers[i], wh[i]));
+            if (part == 0) countAccount(carry, prosumers[i], wh[i], 80_000, 240_000);
+        }
+        carry.parts = 1;
+        p = postingOf(parts[0], 80_000, 240_000);
+        p.parts = new bytes32[](2);
+        (p.parts[0], p.parts[1]) = (keccak256(parts[0]), keccak256(parts[1]));
+        vm.warp(AFTERWARDS);
+        postDay(p);
+    }
+
+    /// @dev What the settled day leaves to certification.
     function carryOf(int256[] memory wh) private view returns (RunCarry memory carry) {
         carry = initialRun();
         for (uint256 i; i < wh.length; ++i) {
             countAccount(carry, prosumers[i], wh[i], 80_000, 240_000);
         }
-        carry.parts = 1;
+        return certifyStart(carry);
     }
 }

@@ -258,7 +258,7 @@ def draw_settlement(world: World, data: st.DataObject) -> None:
     """Settles the day, sometimes corrected after its first part."""
     per_part, prices = data.draw(st.integers(1, 4), label="accounts a part"), draw_prices(data)
     entries, corrected = draw_entries(data), None
-    if data.draw(st.booleans(), label="corrected"):
+    if per_part < len(entries) and data.draw(st.booleans(), label="corrected"):
         later = entries[:per_part] + draw_entries(data)[per_part:]
         corrected = world.sign_posting(later, per_part=per_part, sequence=2, **prices)
     world.settle(world.sign_posting(entries, per_part=per_part, **prices), corrected)

@@ -66,7 +66,6 @@ def settled_day(exchange: Exchange, metered: dict[bytes, int]) -> None:
     carry = None
     for part in packed:
         carry = exchange.settle(DAY_END, DAY, carry, part)
-    carry = exchange.close_run(DAY_END, DAY, carry)
     for part in packed:
         carry = exchange.certify(DAY_END, DAY, carry, part)
 
@@ -86,8 +85,8 @@ def test_a_day_settles_to_the_last_nano() -> None:
     assert free[OTHER] == RICH + 50 * 80_000
     assert free[BALANCING_ADDRESS] == RICH + 500 * 240_000 - 50 * 80_000
     (closing,) = [event for event in exchange.events if isinstance(event, RunSettled)]
-    imbalances = [event.imbalance_wh[0] for event in exchange.events if isinstance(event, AccountSettled)]
-    assert closing.imbalance_wh[0] == -sum(imbalances) == 450
+    imbalances = [sum(event.imbalance_wh) for event in exchange.events if isinstance(event, AccountSettled)]
+    assert closing.imbalance_wh == -sum(imbalances) == 450
 
 
 def test_delivered_claims_become_certificates_and_the_rest_is_burned() -> None:
@@ -192,7 +191,7 @@ def test_a_correction_leaves_settled_parts_alone() -> None:
     with pytest.raises(errors.WrongPart):
         exchange.settle(DAY_END, DAY, carry, packed[1])
     carry = exchange.settle(DAY_END, DAY, carry, repacked[1])
-    exchange.close_run(DAY_END, DAY, carry)
+    assert exchange.run(DAY).stage is RunStage.SETTLED
 
 
 def test_parts_go_in_order_with_what_the_last_one_left() -> None:
@@ -205,7 +204,5 @@ def test_parts_go_in_order_with_what_the_last_one_left() -> None:
     carry = exchange.settle(DAY_END, DAY, None, packed[0])
     with pytest.raises(errors.WrongRunCarry):
         exchange.settle(DAY_END, DAY, replace(carry, cash=carry.cash + 1), packed[1])
-    with pytest.raises(errors.IncompleteRun):
-        exchange.close_run(DAY_END, DAY, carry)
     with pytest.raises(errors.WrongRunStage):
         exchange.certify(DAY_END, DAY, carry, packed[0])

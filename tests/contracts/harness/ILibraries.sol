@@ -76,10 +76,7 @@ interface ILibraries {
         int32[] calldata surplus,
         int32[] calldata deficit,
         bool each
-    )
-        external
-        pure
-        returns (bool fits, int256 wh, int256 cash, uint256[] memory tallies);
+    ) external pure returns (bool fits, int256 wh, int256 cash, uint256[] memory tallies);
     function day(bytes calldata metered, int32[] calldata surplus, int32[] calldata deficit, bool each)
         external
         pure

@@ -182,27 +182,22 @@ contract Libraries is ILibraries {
         int32[] calldata surplus,
         int32[] calldata deficit,
         bool each
-    )
-        external
-        pure
-        returns (bool fits, int256 wh, int256 cash, uint256[] memory tallies)
-    {
+    ) external pure returns (bool fits, int256 wh, int256 cash, uint256[] memory tallies) {
         uint256 source = sourceOf(metered);
         uint256 rows = prepare(obligations.length + 1, surplus, deficit);
-        uint256 quality = rows + Imbalance.QUALITIES;
+        uint256 row = rows + Imbalance.QUALITIES;
         tallies = new uint256[](obligations.length + 1);
         Imbalance.readInjected(rows, source, 1);
         for (uint256 i; i < obligations.length; ++i) {
             uint256 lanes = Imbalance.spread(rows, obligations[i], true);
-            Imbalance.takeObligations(lanes, lanes + 8, rows, quality);
-            Imbalance.addTallies(tallies, i, quality, 1);
-            quality += Imbalance.QUALITY;
+            Imbalance.takeObligations(lanes, lanes + 8, rows, row);
+            Imbalance.addTallies(tallies, i, row, 1);
+            row += Imbalance.QUALITY;
         }
         uint256 claims = Imbalance.spread(rows, claim, true);
-        Imbalance.takeClaims(claims, claims + 8, rows, quality);
-        Imbalance.addTallies(tallies, obligations.length, quality, 1);
-        (fits, wh, cash) =
-            each ? Imbalance.priceEach(rows, source, 1) : Imbalance.price(rows, source, 1);
+        Imbalance.takeClaims(claims, claims + 8, rows, row);
+        Imbalance.addTallies(tallies, obligations.length, row, 1);
+        (fits, wh, cash) = each ? Imbalance.priceEach(rows, source, 1) : Imbalance.price(rows, source, 1);
         require(Imbalance.openAt(rows, 0) == 0, "something is open for the next account");
     }
 

@@ -74,7 +74,7 @@ abstract contract MeteredDay is Market {
     }
 
     function noRunCarry() internal pure returns (RunCarry memory carry) {
-        (carry.tallies, carry.windows) = (new uint256[](0), new uint256[](0));
+        carry.tallies = new uint256[](0);
     }
 
     function settle(Posting memory p, bytes memory entries, RunCarry memory carry) internal {
@@ -82,17 +82,12 @@ abstract contract MeteredDay is Market {
         exchange.settle(p, entries, carry);
     }
 
-    function closeRun(Posting memory p, RunCarry memory carry) internal {
-        vm.prank(meterOperator);
-        exchange.closeRun(p, carry);
-    }
-
     function certify(Posting memory p, bytes memory entries, RunCarry memory carry) internal {
         vm.prank(meterOperator);
         exchange.certify(p, entries, carry);
     }
 
-    /// @dev Settles every prosumer at `metered` (in the order of `prosumers`) and closes the run.
+    /// @dev Settles every prosumer at `metered` (in the order of `prosumers`), which ends the run.
     function settleAll(int256[] memory metered, int32 surplus, int32 deficit)
         internal
         returns (RunCarry memory carry)
@@ -106,18 +101,16 @@ abstract contract MeteredDay is Market {
         for (uint256 i; i < prosumers.length; ++i) {
             countAccount(carry, prosumers[i], metered[i], surplus, deficit);
         }
-        carry.parts = 1;
         vm.warp(AFTERWARDS);
         postDay(p);
         settle(p, entries, noRunCarry());
-        closeRun(p, carry);
+        return certifyStart(carry);
     }
 
     // --- the rules again, from docs/formats.md
 
     function initialRun() internal view returns (RunCarry memory carry) {
         carry.tallies = new uint256[](grid.qualities.length * dayWindows);
-        carry.windows = new uint256[](dayWindows);
     }
 
     /// @dev Counts an account into the carry, from its balances before it is settled.
@@ -133,7 +126,7 @@ abstract contract MeteredDay is Market {
             int256 imbalance =
                 metered - countTokens(carry, account, w, metered);
             cash += imbalance * (imbalance > 0 ? surplus : deficit);
-            carry.windows[w] = addPair(carry.windows[w], metered, imbalance);
+            carry.imbalanceWh += imbalance;
         }
         carry.cashNano += cash;
         carry.lastAccount = account;
@@ -166,13 +159,7 @@ abstract contract MeteredDay is Market {
         obligations = exchange.balanceOf(account, idOf(1, round, 0, code, w));
     }
 
-    function addPair(uint256 word, int256 low, int256 high) private pure returns (uint256) {
-        low += int128(uint128(word));
-        high += int128(uint128(word >> 128));
-        return uint256(uint128(int128(low))) | uint256(uint128(int128(high))) << 128;
-    }
-
-    /// @dev What a closed run leaves to certification.
+    /// @dev What a settled run leaves to certification.
     function certifyStart(RunCarry memory carry) internal pure returns (RunCarry memory) {
         (carry.lastAccount, carry.parts) = (address(0), 0);
         return carry;

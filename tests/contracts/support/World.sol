@@ -153,11 +153,10 @@ abstract contract World is Checks {
     }
 
     function meteringFunctions() internal pure returns (bytes4[] memory list) {
-        list = new bytes4[](4);
+        list = new bytes4[](3);
         list[0] = IMetering.postMetering.selector;
         list[1] = ISettlement.settle.selector;
-        list[2] = ISettlement.closeRun.selector;
-        list[3] = ISettlement.certify.selector;
+        list[2] = ISettlement.certify.selector;
     }
 
     function guardedFunctions() internal pure returns (bytes4[] memory list) {

@@ -98,7 +98,7 @@ def clear_round(exchange: Exchange, round_number: int, dice: random.Random) -> t
 
 
 def settle_day(exchange: Exchange, dice: random.Random) -> list[Step]:
-    """Posts, settles in parts, closes and certifies."""
+    """Posts, settles in parts and certifies."""
     now, windows = world.DAY_END, world.WINDOWS
     entries = [
         Entry(
@@ -121,14 +121,12 @@ def settle_day(exchange: Exchange, dice: random.Random) -> list[Step]:
     for part in packed:
         calls.append(abi.settle(words, part, abi.run_carry_tuple(carry)))
         carry = exchange.settle(now, world.DAY, carry, part)
-    calls.append(abi.close_run(words, abi.run_carry_tuple(carry)))
-    carry = exchange.close_run(now, world.DAY, carry)
     settled = expectation(exchange, now, (CERTIFICATE, CLAIM), empty=True)
     for part in packed:
         calls.append(abi.certify(words, part, abi.run_carry_tuple(carry)))
         carry = exchange.certify(now, world.DAY, carry, part)
     steps: list[Step] = [{"at": now, "sender": "settler", "data": text(call)} for call in calls]
-    steps[len(packed) + 1]["expect"] = settled
+    steps[len(packed)]["expect"] = settled
     steps[-1]["expect"] = expectation(exchange, now, (CERTIFICATE, CLAIM))
     return steps
 
