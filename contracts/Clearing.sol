@@ -383,6 +383,7 @@ abstract contract Clearing is Ledger, IClearing {
         uint256 cells = _dayInfo[_params[epoch].day].qualityCount * windows;
         _requireLength("energyPotentials", posted.energyPotentials.length, windows);
         _requireLength("marginals", posted.marginals.length, cells);
+        // slither-disable-next-line encode-packed-collision (both lengths are checked)
         zoneHash = keccak256(abi.encodePacked(posted.energyPotentials, posted.marginals));
         bytes32 progress = _progress[epoch][zone];
         if (progress == 0) return _requireFresh(epoch, zone, carry, zoneHash);

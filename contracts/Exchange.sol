@@ -58,6 +58,7 @@ contract Exchange is Emergency, Accounts, Auction, EnergyToken {
     }
 
     /// @dev Runs the same call in a module's code on this contract's storage, and returns or reverts as it does.
+    // slither-disable-next-line incorrect-return (it ends the fallback, whose last step it is)
     function _delegate(address module) private {
         assembly ("memory-safe") {
             let at := mload(0x40)

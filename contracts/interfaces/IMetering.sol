@@ -72,10 +72,10 @@ interface IMetering {
     /// @param active whether its signature counts
     function setOracle(address node, bool active) external;
     /// @notice Sets how many oracle nodes must sign a posting.
-    /// @param quorum from 1 to the number of nodes
-    function setQuorum(uint8 quorum) external;
+    /// @param quorum_ from 1 to the number of nodes
+    function setQuorum(uint8 quorum_) external;
 
-    /// @notice Accepts the metering of a zone and an ended day. It replaces a posting of a lower sequence until the run is closed, but keeps the parts settled and, once one is, the prices.
+    /// @notice Accepts the metering of a zone and an ended day. It replaces a posting of a lower sequence until the run has ended, but keeps the parts settled and, once one is, the prices.
     /// @param posting what the nodes signed
     /// @param signatures 65 bytes each, of nodes in ascending order of their addresses
     function postMetering(Posting calldata posting, bytes[] calldata signatures) external;

@@ -165,6 +165,7 @@ library Fill {
                 }
             }
             // A limit at the price shares; another fills or not, and may bind.
+            // slither-disable-next-line write-after-write (it leaves in between)
             function nearPrice(cell, quantity, limit, sells, context) -> fill {
                 if eq(limit, mload(add(cell, PRICE))) {
                     fill := share(cell, quantity, limit, sells, context)
