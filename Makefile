@@ -42,14 +42,14 @@ setup: .venv/$(STAMP) node_modules/$(STAMP)
 	@:
 
 .venv/$(STAMP): pyproject.toml uv.lock
-	@tools/uv sync --frozen
+	@tools/uv sync --frozen || tools/require packages Python
 	@touch $@
 
 node_modules/$(STAMP): package.json package-lock.json
 	@tools/require node
-	@npm ci --ignore-scripts --no-audit --no-fund
+	@npm ci --ignore-scripts --no-audit --no-fund || tools/require packages npm
 	@touch $@
 
 .venv-brownie/$(STAMP): pyproject.toml uv.lock
-	@UV_PROJECT_ENVIRONMENT=.venv-brownie tools/uv sync --frozen --only-group brownie
+	@UV_PROJECT_ENVIRONMENT=.venv-brownie tools/uv sync --frozen --only-group brownie || tools/require packages Python
 	@touch $@

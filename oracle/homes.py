@@ -38,6 +38,7 @@ from oracle.day import Day
 from oracle.errors import OutOfRange
 from oracle.forecasts import weekday
 from settlement.errors import InputError, MissingPrerequisite
+from settlement.units import WH_LIMIT
 
 DATA_SET = "data/citylearn_challenge_2022_phase_all"
 WINDOW_LENGTH_S = 3600
@@ -171,8 +172,17 @@ def data_folder() -> Path:
 
 
 def _schema(folder: Path) -> dict[str, Any]:
-    with (folder / "schema.json").open(encoding="utf-8") as file:
-        buildings: dict[str, Any] = json.load(file)["buildings"]
+    """The buildings that schema.json describes; InputError naming the line or field."""
+    path = folder / "schema.json"
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as cause:
+        raise InputError(f"{path}:{cause.lineno}: no JSON: {cause.msg}") from cause
+    except (OSError, UnicodeDecodeError) as cause:
+        raise InputError(f"{path}: cannot be read: {cause}") from cause
+    buildings = schema.get("buildings") if isinstance(schema, dict) else None
+    if not isinstance(buildings, dict):
+        raise InputError(f"{path}: expected an object with a field 'buildings'")
     return buildings
 
 
@@ -183,10 +193,18 @@ def _home(folder: Path, number: int, buildings: dict[str, Any]) -> Home:
         pv_kw = float(description["pv"]["attributes"]["nominal_power"])
         path = folder / description["energy_simulation"]
     except (KeyError, TypeError, ValueError) as cause:
-        raise InputError(f"{folder / 'schema.json'}: {name} has no PV power or file") from cause
+        raise InputError(
+            f"{folder / 'schema.json'}: field 'buildings.{name}' has no PV power or file"
+        ) from cause
     _check_calendar(path)
-    load_wh, pv_wh = _column(path, LOAD) * 1000, _column(path, PV) * pv_kw
-    return Home(number, name, pv_kw, _frozen(np.rint(load_wh)), _frozen(np.rint(pv_wh)))
+    return Home(number, name, pv_kw, _energy(path, LOAD, 1000), _energy(path, PV, pv_kw))
+
+
+def _energy(path: Path, name: str, factor: float) -> Ints:
+    """(8760,) a column times `factor` in whole Wh; InputError for 1 GWh or more in an hour."""
+    wh = np.rint(_column(path, name) * factor)
+    _refuse_rows(path, name, wh >= WH_LIMIT, "is 1 GWh or more in an hour")
+    return _frozen(wh)
 
 
 @cache
@@ -198,14 +216,22 @@ def _table(path: Path) -> pd.DataFrame:
 
 
 def _column(path: Path, name: str) -> npt.NDArray[np.float64]:
-    """(8760,) a column, complete and not negative; InputError."""
+    """(8760,) a column, complete and not negative; InputError naming the first line that is not."""
     table = _table(path)
     if name not in table or len(table) != ROWS:
-        raise InputError(f"{path}: expected {ROWS} rows with a column {name!r}")
-    values = table[name].to_numpy(np.float64)
-    if not (np.isfinite(values) & (values >= 0)).all():
-        raise InputError(f"{path}: column {name!r} has missing or negative values")
+        raise InputError(f"{path}: expected {ROWS} rows with a column {name!r}, found {len(table)} rows")
+    values = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
+    _refuse_rows(path, name, ~np.isfinite(values), "is not a number")
+    _refuse_rows(path, name, values < 0, "is negative")
     return values
+
+
+def _refuse_rows(path: Path, name: str, wrong: npt.NDArray[np.bool_], why: str) -> None:
+    """InputError for the first row that is wrong, by its line in the file: the header is line 1."""
+    rows = np.flatnonzero(wrong)
+    if len(rows):
+        given = _table(path)[name].iloc[rows[0]]
+        raise InputError(f"{path}:{rows[0] + 2}: column {name!r}: {given} {why}")
 
 
 def _check_calendar(path: Path) -> None:
@@ -215,10 +241,8 @@ def _check_calendar(path: Path) -> None:
     starts = pd.date_range(FIRST_ROW, periods=ROWS, freq="h")
     labels = {"Month": starts.month, "Hour": starts.hour + 1, "Day Type": starts.day_of_week + 1}
     for name, expected in labels.items():
-        if not np.array_equal(_column(path, name), expected.to_numpy(np.float64)):
-            raise InputError(
-                f"{path}: column {name!r} does not run hour by hour from {FIRST_ROW:%Y-%m-%d %H:%M}"
-            )
+        differs = _column(path, name) != expected.to_numpy(np.float64)
+        _refuse_rows(path, name, differs, f"does not follow hour by hour from {FIRST_ROW:%Y-%m-%d %H:%M}")
 
 
 def _frozen(values: npt.NDArray[np.float64]) -> Ints:

@@ -192,10 +192,10 @@ class DayEconomics:
         return self.over_hours("local_wh") / bought if bought else 0.0
 
     @property
-    def average_price(self) -> float:
-        """Of local energy, micro/kWh, by volume: what homes with a surplus were paid by homes."""
+    def average_price(self) -> float | None:
+        """Of local energy, micro/kWh, by volume: what homes with a surplus were paid by homes; or None."""
         volume = self.over_hours("local_wh")
-        return sum(hour.local_wh * hour.price for hour in self.hours) / volume if volume else 0.0
+        return sum(hour.local_wh * hour.price for hour in self.hours) / volume if volume else None
 
     @cached_property
     def order_windows(self) -> int:

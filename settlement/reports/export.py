@@ -110,7 +110,7 @@ def _market(day: DayEconomics) -> dict[str, Any]:
     return {
         **{name: day.over_hours(name) for name in names},
         "local_share": round(day.local_share, 6),
-        "local_price_micro_per_kwh": round(day.average_price, 3),
+        "local_price_micro_per_kwh": None if day.average_price is None else round(day.average_price, 3),
     }
 
 

@@ -37,7 +37,7 @@ def cards(day: DayEconomics) -> list[tuple[str, str, str]]:
     return [
         (f"{text.signed_money(gain)} {unit}", "homes gained", f"of {text.money(retail)} retail-only bills"),
         (text.percent(day.local_share), "local share", "of what homes bought, from homes"),
-        (f"{text.price(day.average_price)} {unit}", "local price a kWh", "mean by volume"),
+        (text.price_or_none(day.average_price, unit), "local price a kWh", "mean by volume"),
         (f"{text.kwh(day.total('certified_wh'))} kWh", "certified low-carbon", "after delivery"),
         (text.count(day.clear_gas_per_order_window), "gas to clear", "a signed window-order"),
         ("0 nano" if day.holds else "not zero", "sum of all bills", "exactly, in integers"),

@@ -17,6 +17,7 @@ from settlement.reports.text import (
     money,
     percent,
     price,
+    price_or_none,
     quality_name,
     signed_money,
 )
@@ -142,7 +143,7 @@ def market_rows(day: DayEconomics) -> list[tuple[str, str, str]]:
             f"metered export {kwh(day.over_hours('export_wh'))}",
         ),
         ("Local share", percent(day.local_share), f"{kwh(local)} kWh that homes bought from homes"),
-        ("Local price", f"{price(day.average_price)} {unit}/kWh", f"mean by volume; {tariff}"),
+        ("Local price", price_or_none(day.average_price, f"{unit}/kWh"), f"mean by volume; {tariff}"),
         (
             "Low-carbon",
             f"{kwh(day.total('certified_wh'))} kWh",

@@ -27,6 +27,11 @@ def price(micro_per_kwh: float, digits: int = 3) -> str:
     return f"{micro_per_kwh / 1e6:,.{digits}f}".replace("-", MINUS)
 
 
+def price_or_none(micro_per_kwh: float | None, unit: str) -> str:
+    """Where nothing traded there is no price."""
+    return "no trade" if micro_per_kwh is None else f"{price(micro_per_kwh)} {unit}"
+
+
 def percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f}%"
 

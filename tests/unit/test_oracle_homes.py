@@ -1,5 +1,7 @@
 """The measured homes: what day it is, what unit it is, and what is said when they are missing."""
 
+import re
+import shutil
 from datetime import date
 
 import numpy as np
@@ -115,3 +117,41 @@ def test_a_file_that_is_not_the_packages_is_refused(tmp_path, text: str) -> None
     (tmp_path / "Building_1.csv").write_text(text)
     with pytest.raises(InputError, match=r"Building_1\.csv"):
         module._column(tmp_path / "Building_1.csv", "Month")
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of the package's files that a test may spoil."""
+    folder = shutil.copytree(module.data_folder(), tmp_path / "data")
+    monkeypatch.setattr(module, "data_folder", lambda: folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [("oops", "is not a number"), ("-3", "is negative"), ("1e9", "is 1 GWh or more in an hour")],
+)
+def test_a_bad_value_is_named_by_file_line_and_column(copied, given: str, why: str) -> None:
+    path = copied / "Building_1.csv"
+    lines = path.read_text().splitlines()
+    column = lines[0].split(",").index(module.LOAD)
+    cells = lines[41].split(",")
+    cells[column] = given
+    lines[41] = ",".join(cells)
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match=rf"Building_1\.csv:42: column '{re.escape(module.LOAD)}': .*{why}"):
+        load_homes(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{\n"buildings": }', r"schema\.json:2: no JSON"),
+        ("[]", r"schema\.json: expected an object with a field 'buildings'"),
+        ('{"buildings": {}}', r"schema\.json: field 'buildings\.Building_1'"),
+    ],
+)
+def test_a_bad_description_is_named_by_file_and_place(copied, text: str, why: str) -> None:
+    (copied / "schema.json").write_text(text)
+    with pytest.raises(InputError, match=why):
+        load_homes(1)

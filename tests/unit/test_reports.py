@@ -79,6 +79,11 @@ def test_the_local_price_lies_within_the_tariff(day) -> None:
     assert FEED_IN <= day.average_price <= max(day.facts.market.retail)
 
 
+def test_where_no_home_traded_with_another_there_is_no_price() -> None:
+    assert text.price_or_none(None, "$/kWh") == "no trade"
+    assert text.price_or_none(0, "$/kWh") == "0.000 $/kWh"
+
+
 def test_carbon_counts_only_what_neighbours_delivered(day) -> None:
     assert 0 <= day.carbon.neighbours_wh <= min(day.over_hours("local_wh"), day.carbon.import_wh)
     assert day.carbon.homes_g_per_kwh <= day.carbon.grid_g_per_kwh
