@@ -15,6 +15,7 @@ import {
     Member,
     MemberLib,
     ROLE_BALANCING_PARTY,
+    ROLE_NETWORK_OPERATOR,
     ROLE_NONE,
     ROLE_OPERATOR,
     ROLE_PROSUMER
@@ -39,9 +40,16 @@ abstract contract Accounts is Relay, IAccounts {
     ) external restricted whenNotClearing {
         if (_members[account].role() != ROLE_NONE) revert AlreadyMember(account);
         if (account == address(0) || role == ROLE_NONE || role > ROLE_OPERATOR) revert BadTerms(account);
+        // What belongs to no single zone is accounted for at the root.
+        bool atRoot = role == ROLE_BALANCING_PARTY || role == ROLE_NETWORK_OPERATOR;
+        if (atRoot && zone != 0) revert BadTerms(account);
         if (role == ROLE_BALANCING_PARTY) {
             if (_balancingParty != address(0)) revert BadTerms(account);
             _balancingParty = account;
+        }
+        if (role == ROLE_NETWORK_OPERATOR) {
+            if (_networkOperator != address(0)) revert BadTerms(account);
+            _networkOperator = account;
         }
         if (role == ROLE_PROSUMER) ++_meteredIn[zone];
         Member member = MemberLib.pack(zone, role, wide ? FLAG_WIDE : 0, maxQuality, capacityWh);
@@ -68,28 +76,28 @@ abstract contract Accounts is Relay, IAccounts {
     function deposit(address account, uint256 amountNano) external whenNotPaused whenNotClearing {
         _requireMember(account);
         _credit(account, amountNano.toInt256());
+        uint256 before = settlementToken.balanceOf(address(this));
         settlementToken.safeTransferFrom(msg.sender, address(this), amountNano);
+        uint256 received = settlementToken.balanceOf(address(this)) - before;
+        if (received != amountNano) revert DepositShort(received, amountNano);
         emit Deposited(account, amountNano);
     }
 
     /// @inheritdoc IAccounts
-    function requestWithdrawal(uint256 amountNano) external whenNotPaused whenNotClearing {
+    function requestWithdrawal(uint256 amountNano) external whenNotPaused {
         _requestWithdrawal(msg.sender, amountNano);
     }
 
     /// @inheritdoc IAccounts
-    function relayWithdrawal(Withdrawal calldata message, bytes calldata signature)
-        external
-        whenNotPaused
-        whenNotClearing
-    {
+    function relayWithdrawal(Withdrawal calldata message, bytes calldata signature) external whenNotPaused {
         bytes32 structHash = keccak256(abi.encode(WITHDRAWAL_TYPE_HASH, message));
         _useSigned(structHash, message.account, message.nonce, message.deadline, signature);
         _requestWithdrawal(message.account, message.amountNano);
     }
 
     /// @inheritdoc IAccounts
-    function executeWithdrawal(address account) external whenNotPaused whenNotClearing {
+    /// @dev Also while a later session clears: what was requested is no cover for it, paid out or not.
+    function executeWithdrawal(address account) external whenNotPaused {
         PendingWithdrawal memory pending = _withdrawals[account];
         if (pending.amountNano == 0 || pending.afterEpoch > _endedThrough()) {
             revert WithdrawalNotReady(account, pending.afterEpoch);
@@ -138,8 +146,15 @@ abstract contract Accounts is Relay, IAccounts {
         return _balancingParty;
     }
 
+    /// @inheritdoc IAccounts
+    function networkOperator() external view returns (address) {
+        return _networkOperator;
+    }
+
     function _requestWithdrawal(address account, uint256 amountNano) private {
         Member member = _requireMember(account);
+        // Cash promised already is no cover for the session that clears: a second request could make it some again.
+        if (_withdrawals[account].amountNano != 0) _requireNotClearing();
         Cash cash = _folded(account);
         if (amountNano != 0 && cash.free() < amountNano.toInt256()) {
             revert InsufficientCash(account, cash.free(), amountNano);

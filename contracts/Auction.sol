@@ -2,13 +2,15 @@
 pragma solidity ^0.8.30;
 
 import {Book, Day, Ledger, Session} from "./Ledger.sol";
-import {Grid, IAuction, SessionParams, Stage} from "./interfaces/IAuction.sol";
+import {IAccounts} from "./interfaces/IAccounts.sol";
+import {IAuction, SessionParams, Stage} from "./interfaces/IAuction.sol";
+import {IDays} from "./interfaces/IDays.sol";
+import {Bond, IOmission} from "./interfaces/IOmission.sol";
 import {RunStage} from "./interfaces/ISettlement.sol";
-import {GridLib} from "./libraries/GridLib.sol";
-import {KIND_ENERGY} from "./libraries/ProductId.sol";
-import {ScheduleCodec} from "./libraries/ScheduleCodec.sol";
+import {ROLE_OPERATOR} from "./libraries/Member.sol";
+import {KIND_ENERGY, KIND_FLEXIBILITY_DOWN} from "./libraries/ProductId.sol";
 
-/// @title Auction: grids, delivery days, sessions and the commitment to their books
+/// @title Auction: sessions and the commitment to their books
 /// @dev Sessions follow one another: at most one is between its gate and its end.
 abstract contract Auction is Ledger, IAuction {
     uint256 private constant MAX_BOOK = 1 << 20;
@@ -19,32 +21,10 @@ abstract contract Auction is Ledger, IAuction {
     uint64 private constant MAX_AHEAD = 30 days;
     uint64 private constant MAX_CLEARING = 1 days;
     uint64 private constant MIN_OPEN = 1 minutes;
+    /// @dev Seconds for claims behind the latest end of a session.
+    uint64 private constant MIN_CLAIMS = 1 days;
+    uint64 private constant MAX_CLAIMS = 30 days;
     int256 private constant PRICE_LIMIT = 1 << 29;
-
-    /// @inheritdoc IAuction
-    function setGrid(Grid calldata grid) external restricted returns (uint32 version) {
-        if (!GridLib.isValid(grid)) revert BadGrid();
-        version = ++_gridVersions;
-        _grids[version] = GridLib.hash(grid);
-        emit GridSet(version, _grids[version], grid);
-    }
-
-    /// @inheritdoc IAuction
-    function openDay(uint32 day, uint16 windows, uint32 gridVersion, Grid calldata grid)
-        external
-        restricted
-        whenNotPaused
-    {
-        if (_grids[gridVersion] != GridLib.hash(grid)) revert UnknownGrid(gridVersion);
-        if (windows == 0 || windows > ScheduleCodec.MAX_ENTRIES) revert BadDay(day);
-        if (_days.length != 0) {
-            uint32 last = _days[_days.length - 1];
-            if (day < last + _dayInfo[last].windows) revert BadDay(day);
-        }
-        _days.push(day);
-        _dayInfo[day] = Day(windows, gridVersion, uint8(grid.qualities.length), GridLib.pack(grid.qualities));
-        emit DayOpened(day, windows, gridVersion);
-    }
 
     /// @inheritdoc IAuction
     function openSession(SessionParams calldata params)
@@ -58,14 +38,20 @@ abstract contract Auction is Ledger, IAuction {
         _checkParams(params);
         epoch = ++_latestEpoch;
         bytes32 id = keccak256(abi.encode(params));
-        _sessions[epoch] = Session(id, params.gate, params.commitBy, params.proveBy, 0, Stage.Open, 0);
+        Session storage session = _sessions[epoch];
+        session.id = id;
+        // `_checkTimes` bounds all three.
+        (session.gate, session.commitBy, session.proveBy) =
+        (uint48(params.gate), uint48(params.commitBy), uint48(params.proveBy));
+        (session.stage, session.zones) = (Stage.Open, uint16(_dayInfo[params.day].zones));
         _params[epoch] = params;
         _rounds[params.day][params.kind].push(epoch);
         emit SessionOpened(epoch, id, params);
+        if (params.bondNano != 0) _lockBond(epoch, params);
     }
 
     /// @inheritdoc IAuction
-    function commitBook(uint24 epoch, uint32 zone, uint32 count, bytes32 root)
+    function commitBooks(uint24 epoch, uint32[] calldata counts, bytes32[] calldata roots)
         external
         restricted
         whenNotPaused
@@ -74,10 +60,19 @@ abstract contract Auction is Ledger, IAuction {
         Session storage session = _sessions[epoch];
         if (block.timestamp < session.gate) revert GateStillOpen(epoch, session.gate);
         if (_endedThrough() + 1 != epoch) revert WrongStage(epoch - 1, _stageOf(epoch - 1));
-        if (zone != 0 || count > _params[epoch].maxOrders) revert BadCommitment(epoch, zone);
-        _books[epoch][zone] = Book(count, root);
-        session.stage = Stage.Committed;
-        emit BookCommitted(epoch, zone, count, root);
+        (uint32 zones, uint32 zone) = (session.zones, session.committed);
+        uint256 orders = zone == 0 ? 0 : _books[epoch][zone - 1].through;
+        uint256 most = uint256(_params[epoch].maxOrders) + session.submitted;
+        if (counts.length == 0 || counts.length != roots.length) revert BadCommitment(epoch, zone);
+        for (uint256 i; i < counts.length; ++i) {
+            orders += counts[i];
+            if (zone == zones || orders > most) revert BadCommitment(epoch, zone);
+            _books[epoch][zone] = Book(counts[i], uint32(orders), roots[i]);
+            emit BookCommitted(epoch, zone, counts[i], roots[i]);
+            ++zone;
+        }
+        session.committed = uint16(zone);
+        if (zone == zones) session.stage = Stage.Committed;
     }
 
     /// @inheritdoc IAuction
@@ -106,9 +101,9 @@ abstract contract Auction is Ledger, IAuction {
     }
 
     /// @inheritdoc IAuction
-    function dayOf(uint32 day) external view returns (uint16, uint32, bytes16, uint8) {
-        Day storage info = _dayInfo[day];
-        return (info.windows, info.gridVersion, info.qualities, info.qualityCount);
+    function commitmentOf(uint24 epoch) external view returns (uint32 zones, uint32 orders) {
+        zones = _sessions[epoch].committed;
+        orders = zones == 0 ? 0 : _books[epoch][zones - 1].through;
     }
 
     function _requireCarried() private view {
@@ -118,22 +113,27 @@ abstract contract Auction is Ledger, IAuction {
 
     function _checkParams(SessionParams calldata p) private view {
         Day storage info = _dayInfo[p.day];
-        if (info.windows == 0) revert UnknownDay(p.day);
-        if (_runs[0][p.day].stage != RunStage.None) revert BadSession("day");
-        // Flexibility clears by the same rule, but nothing settles it.
-        if (p.kind != KIND_ENERGY) revert BadSession("kind");
+        if (info.windows == 0) revert IDays.UnknownDay(p.day);
+        if (_runs[p.day].stage != RunStage.None) revert BadSession("day");
+        if (p.kind > KIND_FLEXIBILITY_DOWN) revert BadSession("kind");
+        // Flexibility clears by the same rule; nothing settles it yet, so nothing may be kept back for it.
+        if (p.kind != KIND_ENERGY && (p.buyReserve | p.sellReserve) != 0) revert BadSession("buyReserve");
         if (p.gridVersion != info.gridVersion) revert BadSession("gridVersion");
+        // Somebody must be there to be paid what the lines charge.
+        if (info.zones > 1 && _networkOperator == address(0)) revert BadSession("gridVersion");
         if (p.firstWindow < p.day || p.windows == 0 || p.firstWindow + p.windows > p.day + info.windows) {
             revert BadSession("windows");
         }
         _checkRound(p, info.qualityCount);
-        _checkTimes(p, info.windows);
+        _checkTimes(p);
         if (p.floor > p.cap || p.floor < -PRICE_LIMIT || p.cap > PRICE_LIMIT) revert BadSession("floor");
         // Optimal potentials then always lie within the outer bounds of the proof.
         if (p.cap - p.floor > PRICE_LIMIT) revert BadSession("cap");
         if (p.imbalanceMin < -PRICE_LIMIT || p.imbalanceMax > PRICE_LIMIT) revert BadSession("imbalanceMax");
         if (p.imbalanceMin > p.imbalanceMax) revert BadSession("imbalanceMin");
         if (p.maxOrders == 0 || p.maxOrders >= MAX_BOOK) revert BadSession("maxOrders");
+        if (uint256(p.maxOrders) + p.maxSubmitted >= MAX_BOOK) revert BadSession("maxSubmitted");
+        _checkClaims(p);
         if (p.certificateRun != 0) revert BadSession("certificateRun");
     }
 
@@ -151,11 +151,31 @@ abstract contract Auction is Ledger, IAuction {
         }
     }
 
+    /// @dev Claims begin at the session's end, which pauses may put off by `maxPause`. They cannot be made in a pause, but as long a break follows each:
+    /// half a day is left in any case.
+    function _checkClaims(SessionParams calldata p) private view {
+        uint256 from = uint256(p.proveBy) + 2 * uint256(maxPause);
+        if (p.claimBy < from + MIN_CLAIMS || p.claimBy > from + MAX_CLAIMS) revert BadSession("claimBy");
+        if (p.bondNano != 0 && p.receiptSigner == address(0)) revert BadSession("receiptSigner");
+    }
+
+    /// @dev All that the session's claims may cost leaves the operator's free cash. Since it may not trade, no session under way counts on that cash.
+    function _lockBond(uint24 epoch, SessionParams calldata p) private {
+        if (_members[msg.sender].role() != ROLE_OPERATOR) revert BadSession("bondNano");
+        uint256 amount = uint256(p.bondNano) * (uint256(p.maxOrders) + p.maxSubmitted);
+        int256 free = _folded(msg.sender).free();
+        if (free < int256(amount)) revert IAccounts.InsufficientCash(msg.sender, free, amount);
+        _bonds[epoch] = Bond(msg.sender, uint96(amount), 0, 0, 0);
+        _credit(msg.sender, -int256(amount));
+        emit IOmission.BondLocked(epoch, msg.sender, amount);
+    }
+
     /// @dev Cash stands still from a gate to the session's end: that is bounded, and there is time in between to withdraw.
-    function _checkTimes(SessionParams calldata p, uint256 windows) private view {
+    function _checkTimes(SessionParams calldata p) private view {
         if (_latestEpoch - _ended >= MAX_OPEN_SESSIONS) revert BadSession("epoch");
-        uint256 dayEnds = (uint256(p.day) + windows) * windowLength;
-        bool inTime = block.timestamp < p.gate && p.gate <= block.timestamp + MAX_AHEAD && p.gate <= dayEnds;
+        // What is traded has not begun.
+        uint256 delivery = uint256(p.firstWindow) * windowLength;
+        bool inTime = block.timestamp < p.gate && p.gate <= block.timestamp + MAX_AHEAD && p.gate <= delivery;
         bool follows = _latestEpoch == 0 || p.gate >= _sessions[_latestEpoch].proveBy + MIN_OPEN;
         if (!inTime || !follows) revert BadSession("gate");
         if (p.commitBy <= p.gate) revert BadSession("commitBy");

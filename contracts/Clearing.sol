@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Book, Ledger, PendingWithdrawal} from "./Ledger.sol";
-import {Grid, SessionParams, Stage} from "./interfaces/IAuction.sol";
+import {Chunks} from "./Chunks.sol";
+import {Day, PendingWithdrawal} from "./Ledger.sol";
+import {SessionParams, Stage} from "./interfaces/IAuction.sol";
 import {Carry, IClearing, Posted} from "./interfaces/IClearing.sol";
 import {Cash, CashLib} from "./libraries/Cash.sol";
 import {Fill, Frame, Table} from "./libraries/Fill.sol";
-import {FLAG_SUSPENDED, FLAG_WITHDRAWING, Member, ROLE_NONE} from "./libraries/Member.sol";
+import {Flex, Flexible} from "./libraries/Flexible.sol";
+import {
+    FLAG_SUSPENDED,
+    FLAG_WITHDRAWING,
+    Member,
+    ROLE_NETWORK_OPERATOR,
+    ROLE_NONE
+} from "./libraries/Member.sol";
 import {MerkleFrontier} from "./libraries/MerkleFrontier.sol";
 import {PackedWindows} from "./libraries/PackedWindows.sol";
-import {ProductIdLib} from "./libraries/ProductId.sol";
+import {Potential} from "./libraries/Posted.sol";
+import {KIND_ENERGY, ProductIdLib} from "./libraries/ProductId.sol";
 import {Quality} from "./libraries/Quality.sol";
 import {Record, ScheduleCodec, Scratch, Totals} from "./libraries/ScheduleCodec.sol";
-import {Slackness} from "./libraries/Slackness.sol";
 
-/// @title Clearing: fills derived from prices, prices proved
+/// @title Clearing: fills derived from prices
 /// @dev A chunk flows one way: read a record, check who signed it, judge its cover, derive its fills, write its account and lanes, tell it.
-abstract contract Clearing is Ledger, IClearing {
+abstract contract Clearing is Chunks, IClearing {
     /// @dev What every record of a call shares.
     struct Context {
         uint24 epoch;
@@ -31,11 +39,17 @@ abstract contract Clearing is Ledger, IClearing {
         Record record;
         Cash cash; // of the record's trader
         uint256 cover; // of the record
+        int256 before; // its free cash as stored
+        Totals totals; // of the record
+        Flex flex; // of a flexible record
+        uint256 potentialsAt; // calldata offset of the zone's
         uint256[] lanes;
         uint256 lastWord; // of the buffer that fills are written to
         bytes32 lastHash;
         uint256 count;
         bytes32[20] frontier;
+        uint256 support;
+        uint256 submitted;
         uint24 endedEpoch;
         Stage endedStage;
     }
@@ -46,33 +60,13 @@ abstract contract Clearing is Ledger, IClearing {
     uint8 internal constant REASON_QUANTITY = 4;
     uint8 internal constant REASON_ZONE = 5;
     uint8 internal constant REASON_SUSPENDED = 6;
+    uint8 internal constant REASON_BENEFICIARY = 7;
 
     uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
     uint256 private constant MOST_WORDS = ScheduleCodec.MAX_ENTRIES / 8 + 1;
     /// @dev What a session may lock of one account: its result then fits the cash slot, whichever way it goes.
     uint256 private constant MOST_COVER = 1 << 70;
     uint256 private constant WIDE_BOUND = (1 << 30) - 1;
-
-    /// @dev Stands for the carry hash of a zone that is done; before its first chunk it is zero.
-    bytes32 private constant CLOSED = bytes32(uint256(1));
-
-    /// @inheritdoc IClearing
-    function postHeader(uint24 epoch, uint256[] calldata qualityPotentials, Grid calldata grid)
-        external
-        restricted
-        whenNotPaused
-    {
-        _requireStage(epoch, Stage.Committed);
-        SessionParams storage session = _params[epoch];
-        _requireGrid(session.gridVersion, grid);
-        uint256 windows = session.windows;
-        _requireLength("qualityPotentials", qualityPotentials.length, (grid.qualities.length - 1) * windows);
-        Slackness.requireHeader(qualityPotentials, grid.substitutions, windows);
-        bytes32 header = keccak256(abi.encodePacked(qualityPotentials));
-        _sessions[epoch].header = header;
-        _sessions[epoch].stage = Stage.Posted;
-        emit HeaderPosted(epoch, header);
-    }
 
     /// @inheritdoc IClearing
     function clear(
@@ -93,32 +87,6 @@ abstract contract Clearing is Ledger, IClearing {
         emit ZoneAdvanced(epoch, zone, carryHash, context.count);
     }
 
-    /// @inheritdoc IClearing
-    function closeZone(
-        uint24 epoch,
-        uint32 zone,
-        Posted calldata posted,
-        Carry calldata carry,
-        uint256[] calldata substitutions,
-        Grid calldata grid
-    ) external restricted whenNotPaused {
-        _requireProgress(epoch, zone, posted, carry);
-        SessionParams storage session = _params[epoch];
-        _requireGrid(session.gridVersion, grid);
-        _requireLength("substitutions", substitutions.length, grid.substitutions.length / 2 * session.windows);
-        Book storage book = _books[epoch][zone];
-        bytes32[20] memory frontier = carry.frontier;
-        if (book.count != carry.count || book.root != MerkleFrontier.root(frontier, carry.count)) {
-            revert BookMismatch(epoch, zone);
-        }
-        Table memory table =
-            Fill.load(posted.qualityPotentials, posted.energyPotentials, posted.marginals, carry.cells);
-        Slackness.checkRoot(posted, table, grid.substitutions, substitutions);
-        _progress[epoch][zone] = CLOSED;
-        _sessions[epoch].stage = Stage.Proved;
-        emit SessionProved(epoch);
-    }
-
     // --- one record
 
     function _clearRecord(Context memory c, bytes calldata records, uint256 at)
@@ -129,15 +97,25 @@ abstract contract Clearing is Ledger, IClearing {
             Record memory record = c.record;
             next = ScheduleCodec.readHead(c.scratch, record, records, at);
             Member member = _members[record.trader];
-            (Totals memory totals, uint256 cell) = _readBody(c, record, member);
-            _enterBook(c, record.hash);
-            c.cover = totals.valuedNano + totals.quantityWh
-                * (record.side == 0 ? c.session.buyReserve : c.session.sellReserve);
-            c.cash = _foldedIn(c, _cash[record.trader]);
-            uint8 reason = _ineligible(c, record, member, totals.overBound);
-            if (reason != 0) emit ScheduleIneligible(c.epoch, record.trader, record.hash, reason);
-            else _fill(c, member, cell);
+            bool flexible = record.flags & ScheduleCodec.FLAG_FLEXIBLE != 0;
+            record.hash = flexible ? _readFlexible(c, record, member) : _readSchedule(c, record, member);
+            _authenticate(c, record, member);
+            uint256 cell = _requireFits(c, record, flexible);
+            _enterBook(c, record);
+            c.cover = c.totals.valuedNano + c.totals.quantityWh * _reserve(c, record.side);
+            uint8 reason = _admit(c, record, member);
+            if (reason == 0) {
+                _fill(c, member, cell, flexible);
+            } else {
+                if (flexible && c.flex.total != 0) revert SplitOutOfRange(record.hash);
+                emit ScheduleIneligible(c.epoch, record.trader, record.hash, reason);
+            }
         }
+    }
+
+    /// @return nano a Wh that stays reserved when it is bought or sold
+    function _reserve(Context memory c, uint256 side) private pure returns (uint256) {
+        return side == 0 ? c.session.buyReserve : c.session.sellReserve;
     }
 
     /// @dev As `_folded`; accounts mostly come from the same session, whose end is looked up once.
@@ -148,60 +126,111 @@ abstract contract Clearing is Ledger, IClearing {
         return _foldAt(cash, c.endedStage);
     }
 
-    /// @dev Reads and authenticates the record. Only malformed input reverts: what a trader may not or cannot do is told by `_ineligible`.
-    function _readBody(Context memory c, Record memory record, Member member)
+    /// @return hash the schedule's; what it asks for is in `c.totals`
+    function _readSchedule(Context memory c, Record memory record, Member member)
         private
         pure
-        returns (Totals memory totals, uint256 cell)
+        returns (bytes32 hash)
+    {
+        uint256 bound = record.side == 1 ? member.capacityWh() : _widest(member);
+        ScheduleCodec.readEntries(c.scratch, record, bound, c.totals);
+        return ScheduleCodec.digest(c.scratch, record);
+    }
+
+    /// @return hash the flexible order's; what it asks for is in `c.totals`, as if it were all in one entry, its split in `c.flex`
+    function _readFlexible(Context memory c, Record memory record, Member member)
+        private
+        pure
+        returns (bytes32 hash)
     {
         unchecked {
-            bool sells = record.side == 1;
-            uint256 widest = member.isWide() ? WIDE_BOUND : type(uint16).max;
-            SessionParams memory session = c.session;
-            totals = sells
-                ? ScheduleCodec.readEntries(c.scratch, record, member.capacityWh())
-                : ScheduleCodec.readEntries(c.scratch, record, widest);
-            bytes32 hash = ScheduleCodec.digest(c.scratch, record);
-            record.hash = hash;
-            if (uint256(record.s) > HALF_ORDER) revert BadSignature(address(0), record.trader);
-            address signer = ecrecover(hash, uint8(record.v), record.r, record.s);
-            if (signer != record.trader || signer == address(0)) revert BadSignature(signer, record.trader);
-            if (member.role() == ROLE_NONE) revert UnregisteredTrader(record.trader);
-            if (!member.mayTrade()) revert OperatorMayNotTrade(record.trader);
-            if (record.donates) revert BeneficiaryUnavailable(hash);
-            if (totals.offLimits) revert LimitOutOfRange(hash);
-            if (totals.overBound && !sells) revert QuantityOverflow(hash);
-            if (
-                record.firstWindow < session.firstWindow
-                    || record.firstWindow + record.entries > uint256(session.firstWindow) + c.windows
-            ) revert WindowOutOfSession(hash);
-            uint256 window = record.firstWindow - session.firstWindow;
-            cell = _denseQuality(c, record.quality) * c.windows + window;
+            (Flex memory flex, Totals memory totals) = (c.flex, c.totals);
+            Flexible.read(record, flex);
+            int256 risk = record.side == 0 ? flex.limit : -flex.limit;
+            totals.quantityWh = flex.energyWh;
+            totals.valuedNano = risk > 0 ? flex.energyWh * uint256(risk) : 0;
+            totals.overBound = flex.maxWh > (record.side == 1 ? member.capacityWh() : _widest(member));
+            totals.offLimits = flex.limit < c.session.floor || flex.limit > c.session.cap;
+            return Flexible.digest(c.scratch, record, flex);
         }
+    }
+
+    /// @dev The trader signed the order, and may trade here.
+    function _authenticate(Context memory c, Record memory record, Member member) private pure {
+        if (uint256(record.s) > HALF_ORDER) revert BadSignature(address(0), record.trader);
+        address signer = ecrecover(record.hash, uint8(record.v), record.r, record.s);
+        if (signer != record.trader || signer == address(0)) revert BadSignature(signer, record.trader);
+        if (!member.mayTrade()) _requireTrader(c, record, member);
+    }
+
+    /// @dev Only malformed input reverts: what a trader may not or cannot do is told by `_ineligible`.
+    /// @return cell of the order's first window
+    function _requireFits(Context memory c, Record memory record, bool flexible)
+        private
+        pure
+        returns (uint256 cell)
+    {
+        unchecked {
+            Totals memory totals = c.totals;
+            if (totals.offLimits) revert LimitOutOfRange(record.hash);
+            bool overflows = totals.overBound && record.side == 0;
+            if (flexible) overflows = overflows || Flexible.overflows(c.flex);
+            if (overflows) revert QuantityOverflow(record.hash);
+            uint256 first = c.session.firstWindow;
+            if (record.firstWindow < first || record.firstWindow + record.entries > first + c.windows) {
+                revert WindowOutOfSession(record.hash);
+            }
+            return _denseQuality(c, record.quality) * c.windows + record.firstWindow - first;
+        }
+    }
+
+    /// @dev Beside those who always trade, the network operator buys flexibility.
+    function _requireTrader(Context memory c, Record memory record, Member member) private pure {
+        if (member.role() == ROLE_NONE) revert UnregisteredTrader(record.trader);
+        bool buysFlexibility =
+            member.role() == ROLE_NETWORK_OPERATOR && c.session.kind != KIND_ENERGY && record.side == 0;
+        if (!buysFlexibility) revert OperatorMayNotTrade(record.trader);
+    }
+
+    function _widest(Member member) private pure returns (uint256) {
+        return member.isWide() ? WIDE_BOUND : type(uint16).max;
     }
 
     /// @dev Orders ascend strictly by hash, so that each is in once; the tree over them must end at the committed root.
-    function _enterBook(Context memory c, bytes32 hash) private pure {
+    function _enterBook(Context memory c, Record memory record) private view {
         unchecked {
+            bytes32 hash = record.hash;
             if (hash <= c.lastHash) revert NotAscending(c.lastHash, hash);
             MerkleFrontier.append(c.frontier, c.count++, MerkleFrontier.leafHash(hash));
             c.lastHash = hash;
+            if (record.flags & ScheduleCodec.FLAG_SUBMITTED != 0) {
+                if (_submitted[hash] != c.epoch) revert NotSubmitted(hash);
+                ++c.submitted;
+            }
         }
     }
 
-    /// @dev Why a well-formed schedule fills zero and bounds nothing, or zero if it counts.
-    function _ineligible(Context memory c, Record memory record, Member member, bool overCapacity)
-        private
-        view
-        returns (uint8)
-    {
+    /// @dev Looks at the trader's account, given the order's cover.
+    /// @return reason as of `_ineligible`
+    function _admit(Context memory c, Record memory record, Member member) private returns (uint8 reason) {
+        Cash stored = _cash[record.trader];
+        c.before = stored.free();
+        c.cash = _foldedIn(c, stored);
+        reason = _ineligible(c, record, member);
+        if (reason == 0 && record.flags & ScheduleCodec.FLAG_DONATES != 0) {
+            reason = _nameBeneficiary(c, record);
+        }
+    }
+
+    /// @dev Why a well-formed order fills zero and bounds nothing, or zero if it counts.
+    function _ineligible(Context memory c, Record memory record, Member member) private view returns (uint8) {
         unchecked {
             (Cash cash, uint256 cover) = (c.cash, c.cover);
             if (member.has(FLAG_SUSPENDED)) return REASON_SUSPENDED;
             if (member.zone() != c.zone) return REASON_ZONE;
             if (record.side == 1) {
                 if (!Quality.serves(member.maxQuality(), uint8(record.quality))) return REASON_QUALITY;
-                if (overCapacity) return REASON_QUANTITY;
+                if (c.totals.overBound) return REASON_QUANTITY;
             }
             int256 free = cash.free();
             if (free < 0) return REASON_NEGATIVE;
@@ -214,25 +243,80 @@ abstract contract Clearing is Ledger, IClearing {
         }
     }
 
-    function _fill(Context memory c, Member member, uint256 cell) private {
+    /// @dev All that a trader donates in a session goes to the one whom its first order that counts has named.
+    function _nameBeneficiary(Context memory c, Record memory record) private returns (uint8 reason) {
+        (address trader, address named) = (record.trader, record.beneficiary);
+        if (record.side == 0 || named == trader || !_members[named].mayTrade()) return REASON_BENEFICIARY;
+        address earlier = _beneficiaries[c.epoch][trader];
+        if (earlier == named) return 0;
+        if (earlier != address(0)) return REASON_BENEFICIARY;
+        _beneficiaries[c.epoch][trader] = named;
+    }
+
+    // --- fills
+
+    /// @param cell the order's first
+    function _fill(Context memory c, Member member, uint256 cell, bool flexible) private {
+        unchecked {
+            bool wide = member.isWide();
+            uint256 laneBytes = 32 / PackedWindows.lanesOf(wide);
+            uint256 first = _wipeLanes(c, 32 / laneBytes);
+            uint256 biasedWorth =
+                flexible ? _split(c, cell, laneBytes, first) : _derive(c, cell, laneBytes, first);
+            uint256 filledWh = _mint(c, member, wide);
+            _account(c, filledWh, int256(biasedWorth) - int256(filledWh * Fill.PRICE_BIAS));
+        }
+    }
+
+    /// @dev Books what the order's fills are worth to its trader, or its beneficiary, and what they keep reserved.
+    function _account(Context memory c, uint256 filledWh, int256 worth) private {
         unchecked {
             Record memory record = c.record;
-            bool wide = member.isWide();
-            uint256 biasedWorth = _derive(c, cell, PackedWindows.lanesOf(wide));
-            uint256 filledWh = _mint(c, member, wide);
-            int256 worth = int256(biasedWorth) - int256(filledWh * Fill.PRICE_BIAS);
-            int256 kept = int256(filledWh * (record.side == 0 ? c.session.buyReserve : c.session.sellReserve));
-            int256 net = (record.side == 0 ? -worth : worth) - kept;
+            int256 net = -int256(filledWh * _reserve(c, record.side));
+            if (record.side == 0) net -= worth;
+            else if (worth > 0 && record.flags & ScheduleCodec.FLAG_DONATES != 0) _donate(c, record, worth);
+            else net += worth;
             (Cash cash, uint256 cover) = (c.cash, c.cover);
-            _cash[record.trader] =
-                CashLib.pack(cash.free() - int256(cover), cash.reserved() + cover, cash.net() + net, c.epoch);
+            int256 free = cash.free() - int256(cover);
+            // Only what was donated to it can have brought an account back from what it owed.
+            if (c.before < 0) _countDebt(record.trader, c.before, free);
+            _cash[record.trader] = CashLib.pack(free, cash.reserved() + cover, cash.net() + net, c.epoch);
             emit ScheduleCleared(record.trader, record.hash, net, c.lanes);
         }
     }
 
-    /// @param cell the schedule's first
+    /// @dev What a beneficiary is given is its result of the session, as if it had sold itself.
+    function _donate(Context memory c, Record memory record, int256 worth) private {
+        address beneficiary = record.beneficiary;
+        Cash stored = _cash[beneficiary];
+        Cash cash = _foldedIn(c, stored);
+        _countDebt(beneficiary, stored.free(), cash.free());
+        _cash[beneficiary] = CashLib.pack(cash.free(), cash.reserved(), cash.net() + worth, c.epoch);
+        emit ProceedsDonated(beneficiary, record.hash, uint256(worth));
+    }
+
+    /// @dev Makes room for the lanes of the record's windows: fills of the record before must not show where this one writes no lane.
+    /// @return first where the lane of its first window lies: its last byte is that of the word there, later lanes lie below
+    function _wipeLanes(Context memory c, uint256 lanes) private pure returns (uint256 first) {
+        unchecked {
+            Record memory record = c.record;
+            uint256 lane = record.firstWindow % lanes;
+            uint256 words = (lane + record.entries + lanes - 1) / lanes;
+            (uint256 last, uint256[] memory packed) = (c.lastWord, c.lanes);
+            assembly ("memory-safe") {
+                calldatacopy(sub(last, shl(5, sub(words, 1))), calldatasize(), shl(5, words))
+                // One array for all records, made long enough for any.
+                mstore(packed, words)
+            }
+            return last - lane * (32 / lanes);
+        }
+    }
+
     /// @dev Derives the fills. They are written from the last byte of a buffer downwards, as one long number: its last word holds the first lanes.
-    function _derive(Context memory c, uint256 cell, uint256 lanes)
+    /// @param cell the schedule's first
+    /// @param first where to write the first fill
+    /// @return biasedWorth sum of fill x (price + PRICE_BIAS)
+    function _derive(Context memory c, uint256 cell, uint256 laneBytes, uint256 first)
         private
         pure
         returns (uint256 biasedWorth)
@@ -242,28 +326,48 @@ abstract contract Clearing is Ledger, IClearing {
             Table memory table = c.table;
             Frame memory frame = c.frame;
             uint256 window = record.firstWindow - c.session.firstWindow;
+            uint256 rows = Fill.rowsOf(table, cell / c.windows);
             frame.end = record.entriesAt + 8 * record.entries;
             frame.tail = 8 * record.entries % 32;
-            frame.firstRow = Fill.rowsOf(table, cell / c.windows) + 8 * window;
+            frame.firstRow = rows + 8 * window;
             frame.firstCell = table.cells + Fill.STRIDE * cell;
-            uint256 prices = Fill.pricesAt(table, Fill.rowsOf(table, cell / c.windows), window);
-
-            uint256 lane = record.firstWindow % lanes;
-            uint256 laneBytes = 32 / lanes;
-            uint256 words = (lane + record.entries + lanes - 1) / lanes;
-            (uint256 last, uint256[] memory packed) = (c.lastWord, c.lanes);
-            assembly ("memory-safe") {
-                // Zeros: fills of the record before must not show where this one writes no lane.
-                calldatacopy(sub(last, shl(5, sub(words, 1))), calldatasize(), shl(5, words))
-                // One array for all records, made long enough for any.
-                mstore(packed, words)
-            }
-            uint256 first = last - lane * laneBytes;
+            uint256 prices = Fill.pricesAt(table, rows, window);
             // Two calls on purpose: a function called once is inlined, and this one's loop would then not fit the stack.
             biasedWorth = record.side == 0
                 ? Fill.derive(record.entriesAt, frame, table.rowBytes, prices, record.side, laneBytes, first)
                 : Fill.derive(record.entriesAt, frame, table.rowBytes, prices, record.side, laneBytes, first);
             if (frame.exceeded != 0) revert MarginalExceeded(record.hash);
+        }
+    }
+
+    /// @dev The same of a flexible order: takes its split as it was posted, if the prices could not better it.
+    /// @param window the order's first, whose cell of quality 0 is of the same number
+    function _split(Context memory c, uint256 window, uint256 laneBytes, uint256 first)
+        private
+        pure
+        returns (uint256 biasedWorth)
+    {
+        unchecked {
+            Flex memory flex = c.flex;
+            uint256 potentialsAt = c.potentialsAt + 32 * window;
+            if (!Flexible.fits(flex)) revert SplitOutOfRange(c.record.hash);
+            (bool optimal, uint256 support) = Flexible.judge(flex, potentialsAt);
+            if (!optimal) revert SplitNotOptimal(c.record.hash);
+            c.support |= support << 2 * window;
+            Table memory table = c.table;
+            uint256 row = table.lanes + 8 * window + (2 + flex.side) * table.rowBytes;
+            for (uint256 k; k < flex.windows; ++k) {
+                uint256 share = Flexible.shareAt(flex, k);
+                if (share != 0) {
+                    assembly ("memory-safe") {
+                        mstore(first, or(mload(first), share))
+                        mstore(row, add(mload(row), shl(192, share)))
+                    }
+                    int256 price = Flexible.potentialAt(potentialsAt, k).mid();
+                    biasedWorth += share * uint256(price + int256(Fill.PRICE_BIAS));
+                }
+                (first, row) = (first - laneBytes, row + 8);
+            }
         }
     }
 
@@ -308,7 +412,7 @@ abstract contract Clearing is Ledger, IClearing {
                 }
                 ++key;
             }
-            if (filledWh != 0 && !member.holds(side, quality)) {
+            if (filledWh != 0 && !member.holds(side, quality) && c.session.kind == KIND_ENERGY) {
                 _members[record.trader] = member.withHeld(side, quality);
             }
         }
@@ -323,25 +427,36 @@ abstract contract Clearing is Ledger, IClearing {
         Posted calldata posted,
         Carry calldata carry
     ) private view {
-        SessionParams memory session = _params[epoch];
+        SessionParams storage params = _params[epoch];
+        SessionParams memory session = c.session;
         c.epoch = epoch;
         c.zone = zone;
-        c.session = session;
-        c.windows = session.windows;
-        c.qualities = _dayInfo[session.day].qualities;
-        c.qualityCount = _dayInfo[session.day].qualityCount;
+        // What clearing needs lies in two slots of the parameters'.
+        (session.kind, session.round) = (params.kind, params.round);
+        (session.firstWindow, c.windows) = (params.firstWindow, params.windows);
+        (session.floor, session.cap) = (params.floor, params.cap);
+        (session.buyReserve, session.sellReserve) = (params.buyReserve, params.sellReserve);
+        Day storage day = _dayInfo[params.day];
+        (c.qualities, c.qualityCount) = (day.qualities, day.qualityCount);
         c.scratch = ScheduleCodec.prepare(
             _domainSeparatorV4(), _sessions[epoch].id, zone, session.kind, session.floor, session.cap
         );
         c.lanes = new uint256[](MOST_WORDS);
         c.lastWord = _buffer();
+        uint256[] calldata potentials = posted.energyPotentials;
+        uint256 potentialsAt;
+        assembly ("memory-safe") {
+            potentialsAt := potentials.offset
+        }
+        c.potentialsAt = potentialsAt;
         c.lastHash = carry.lastHash;
         c.count = carry.count;
         c.frontier = carry.frontier;
+        (c.support, c.submitted) = (carry.support, carry.submitted);
         c.table = Fill.load(posted.qualityPotentials, posted.energyPotentials, posted.marginals, carry.cells);
     }
 
-    /// @dev keccak(zoneHash . cells . lastHash . count . frontier), laid out in place.
+    /// @dev keccak(zoneHash . cells . lastHash . count . frontier . support . submitted), laid out in place.
     function _carryHash(Context memory c, bytes32 zoneHash) private pure returns (bytes32 hash) {
         uint256 at;
         assembly ("memory-safe") {
@@ -351,13 +466,16 @@ abstract contract Clearing is Ledger, IClearing {
         Fill.store(c.table, at + 0x20);
         uint256 rest = at + 0x20 + c.table.count * 32;
         (bytes32 lastHash, uint256 count, bytes32[20] memory frontier) = (c.lastHash, c.count, c.frontier);
+        (uint256 support, uint256 submitted) = (c.support, c.submitted);
         assembly ("memory-safe") {
             mstore(rest, lastHash)
             mstore(add(rest, 0x20), count)
             for { let i := 0 } lt(i, 0x280) { i := add(i, 0x20) } {
                 mstore(add(add(rest, 0x40), i), mload(add(frontier, i)))
             }
-            hash := keccak256(at, sub(add(rest, 0x2c0), at))
+            mstore(add(rest, 0x2c0), support)
+            mstore(add(rest, 0x2e0), submitted)
+            hash := keccak256(at, sub(add(rest, 0x300), at))
         }
     }
 
@@ -368,57 +486,10 @@ abstract contract Clearing is Ledger, IClearing {
         }
     }
 
-    /// @dev Posted and carried data are those of the session's header and of the chunk before.
-    function _requireProgress(uint24 epoch, uint32 zone, Posted calldata posted, Carry calldata carry)
-        private
-        view
-        returns (bytes32 zoneHash)
-    {
-        _requireStage(epoch, Stage.Posted);
-        if (_sessions[epoch].header != keccak256(abi.encodePacked(posted.qualityPotentials))) {
-            revert WrongHeader(epoch);
-        }
-        if (zone != 0) revert ZoneClosed(epoch, zone);
-        uint256 windows = _params[epoch].windows;
-        uint256 cells = _dayInfo[_params[epoch].day].qualityCount * windows;
-        _requireLength("energyPotentials", posted.energyPotentials.length, windows);
-        _requireLength("marginals", posted.marginals.length, cells);
-        // slither-disable-next-line encode-packed-collision (both lengths are checked)
-        zoneHash = keccak256(abi.encodePacked(posted.energyPotentials, posted.marginals));
-        bytes32 progress = _progress[epoch][zone];
-        if (progress == 0) return _requireFresh(epoch, zone, carry, zoneHash);
-        if (progress == CLOSED) revert ZoneClosed(epoch, zone);
-        _requireLength("cells", carry.cells.length, cells);
-        bytes32 carryHash =
-            keccak256(abi.encodePacked(zoneHash, carry.cells, carry.lastHash, carry.count, carry.frontier));
-        if (carryHash != progress) revert WrongCarry(epoch, zone);
-    }
-
-    function _requireFresh(uint24 epoch, uint32 zone, Carry calldata carry, bytes32 zoneHash)
-        private
-        pure
-        returns (bytes32)
-    {
-        bool fresh = carry.cells.length == 0 && carry.lastHash == 0 && carry.count == 0;
-        for (uint256 i; i < MerkleFrontier.DEPTH; ++i) {
-            if (carry.frontier[i] != 0) fresh = false;
-        }
-        if (!fresh) revert WrongCarry(epoch, zone);
-        return zoneHash;
-    }
-
     function _denseQuality(Context memory c, uint256 code) private pure returns (uint256) {
         for (uint256 i; i < c.qualityCount; ++i) {
             if (uint8(c.qualities[i]) == code) return i;
         }
         revert UnknownQuality(uint8(code));
-    }
-
-    function _requireGrid(uint32 version, Grid calldata grid) private view {
-        if (_grids[version] != keccak256(abi.encode(grid))) revert WrongGrid(version);
-    }
-
-    function _requireLength(string memory array, uint256 length, uint256 expected) private pure {
-        if (length != expected) revert WrongLength(array, length, expected);
     }
 }

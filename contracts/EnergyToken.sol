@@ -10,7 +10,14 @@ import {Acceptance, IEnergyToken, TokenTransfer} from "./interfaces/IEnergyToken
 import {RunStage} from "./interfaces/ISettlement.sol";
 import {FLAG_SUSPENDED, Member, ROLE_PROSUMER} from "./libraries/Member.sol";
 import {PackedWindows} from "./libraries/PackedWindows.sol";
-import {KIND_CERTIFICATE, KIND_ENERGY, ProductId, SIDE_CLAIM} from "./libraries/ProductId.sol";
+import {
+    KIND_CERTIFICATE,
+    KIND_ENERGY,
+    KIND_FLEXIBILITY_DOWN,
+    KIND_FLEXIBILITY_UP,
+    ProductId,
+    SIDE_CLAIM
+} from "./libraries/ProductId.sol";
 import {Quality} from "./libraries/Quality.sol";
 
 /// @title EnergyToken: claims, obligations and certificates in packed windows
@@ -108,7 +115,7 @@ abstract contract EnergyToken is Relay, IEnergyToken {
     function _counts(ProductId product) private view returns (bool) {
         (uint24 epoch, uint32 day) = _sessionOf(product);
         if (epoch == 0 || _stageOf(epoch) != Stage.Proved) return false;
-        RunStage stage = _runs[product.zone()][day].stage;
+        RunStage stage = _runs[day].stage;
         if (product.kind() != KIND_CERTIFICATE) return stage < RunStage.Settled;
         return
             stage == RunStage.Certified && product.side() == SIDE_CLAIM
@@ -190,6 +197,7 @@ abstract contract EnergyToken is Relay, IEnergyToken {
         key = product.groupKey(lanes);
         uint256 added = PackedWindows.at(product.windowIndex() % lanes, amount, wide);
         _lanes[to][key] = PackedWindows.add(_lanes[to][key], added, wide);
+        if (product.kind() == KIND_FLEXIBILITY_UP || product.kind() == KIND_FLEXIBILITY_DOWN) return;
         _members[to] = _members[to].withHeld(SIDE_CLAIM, product.quality());
     }
 }

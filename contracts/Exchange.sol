@@ -1,18 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {Accounts} from "./Accounts.sol";
 import {Auction} from "./Auction.sol";
 import {Clearing} from "./Clearing.sol";
+import {Days} from "./Days.sol";
 import {Emergency} from "./Emergency.sol";
 import {EnergyToken} from "./EnergyToken.sol";
 import {Ledger, Terms} from "./Ledger.sol";
 import {Metering} from "./Metering.sol";
+import {Omission} from "./Omission.sol";
 import {Settlement} from "./Settlement.sol";
+import {Proof} from "./Proof.sol";
+import {IAuction} from "./interfaces/IAuction.sol";
 import {IClearing} from "./interfaces/IClearing.sol";
+import {IOmission} from "./interfaces/IOmission.sol";
+import {IProof} from "./interfaces/IProof.sol";
+import {Calldata} from "./libraries/Calldata.sol";
 
 /// @title ClearingModule: code of the Exchange that runs on the Exchange's storage
 contract ClearingModule is Clearing {
+    constructor(Terms memory terms) Ledger(terms) {}
+}
+
+/// @title ProofModule: code of the Exchange that runs on the Exchange's storage
+contract ProofModule is Auction, Proof {
+    constructor(Terms memory terms) Ledger(terms) {}
+}
+
+/// @title OmissionModule: code of the Exchange that runs on the Exchange's storage
+contract OmissionModule is Omission {
     constructor(Terms memory terms) Ledger(terms) {}
 }
 
@@ -31,34 +49,72 @@ contract SettlementModule is Metering, Settlement {
 /// the pause, which ends by itself. Nobody: with prices, fills, cash or tokens.
 ///
 /// What always holds. Cash and energy sum to zero, exactly. A session that is not proved by its deadline leaves no trace but returned reserves. Every order under
-/// the commitment is cleared once. Settled cash can be withdrawn within a session's end and `maxPause`.
+/// the commitment is cleared once. A withdrawal waits for the sessions open at its request and for a pause, not for later sessions.
 ///
 /// What it touches. One order touches two slots of its account and one for each packed group of windows; no call is made for it. Code that would not fit one
-/// contract lives in two modules, fixed at deployment, which this one delegates whole transactions to.
-contract Exchange is Emergency, Accounts, Auction, EnergyToken {
+/// contract lives in modules, fixed at deployment, which this one delegates whole transactions to.
+contract Exchange is Emergency, Accounts, Days, EnergyToken {
     /// @notice A module was built with other terms.
     error ForeignModule(address module);
+    /// @notice The settlement token's unit is not one nano.
+    error NotNineDecimals(uint8 decimals);
 
     address public immutable clearingModule;
+    address public immutable proofModule;
     address public immutable settlementModule;
+    address public immutable omissionModule;
 
-    constructor(Terms memory terms, ClearingModule clearing, SettlementModule settlement) Ledger(terms) {
-        _requireSameTerms(terms, clearing);
-        _requireSameTerms(terms, settlement);
-        clearingModule = address(clearing);
-        settlementModule = address(settlement);
+    constructor(
+        Terms memory terms,
+        ClearingModule clearing,
+        ProofModule proof,
+        SettlementModule settlement,
+        OmissionModule omission
+    ) Ledger(terms) {
+        uint8 decimals = IERC20Metadata(address(terms.settlementToken)).decimals();
+        if (decimals != 9) revert NotNineDecimals(decimals);
+        clearingModule = _checked(terms, clearing);
+        proofModule = _checked(terms, proof);
+        settlementModule = _checked(terms, settlement);
+        omissionModule = _checked(terms, omission);
     }
 
-    /// @dev Clearing, metering and settlement run in the modules' code.
+    /// @dev What is not this contract's own runs in the modules' code.
     fallback() external {
         bytes4 selector = msg.sig;
-        bool clears = selector == IClearing.clear.selector || selector == IClearing.closeZone.selector
-            || selector == IClearing.postHeader.selector;
-        _delegate(clears ? clearingModule : settlementModule);
+        if (selector == IClearing.clear.selector) {
+            Calldata.requireExact();
+            _delegate(clearingModule);
+        }
+        if (_proves(selector)) _delegate(proofModule);
+        if (_protects(selector)) _delegate(omissionModule);
+        _delegate(settlementModule);
+    }
+
+    /// @dev What a session needs beside its orders, from its opening to its proof.
+    function _proves(bytes4 selector) private pure returns (bool) {
+        return selector == IProof.postHeader.selector || selector == IProof.closeZone.selector
+            || selector == IProof.joinChildren.selector || selector == IAuction.openSession.selector
+            || selector == IAuction.commitBooks.selector || selector == IAuction.sessionOf.selector
+            || selector == IAuction.sessionParams.selector || selector == IAuction.deadlineOf.selector
+            || selector == IAuction.bookOf.selector || selector == IAuction.commitmentOf.selector
+            || selector == IAuction.latestEpoch.selector;
+    }
+
+    /// @dev What protects orders from being left out.
+    function _protects(bytes4 selector) private pure returns (bool) {
+        return selector == IOmission.submit.selector || selector == IOmission.claimOmission.selector
+            || selector == IOmission.claimCancelled.selector || selector == IOmission.claimReplaced.selector
+            || selector == IOmission.claimVoid.selector || selector == IOmission.claimCommitted.selector
+            || selector == IOmission.claimSubmitted.selector || selector == IOmission.defendCancelled.selector
+            || selector == IOmission.defendReplaced.selector || selector == IOmission.payClaim.selector
+            || selector == IOmission.releaseBond.selector || selector == IOmission.bondOf.selector
+            || selector == IOmission.claimOf.selector || selector == IOmission.submittedIn.selector
+            || selector == IOmission.submissionsOf.selector;
     }
 
     /// @dev Runs the same call in a module's code on this contract's storage, and returns or reverts as it does.
-    // slither-disable-next-line incorrect-return (it ends the fallback, whose last step it is)
+    // slither-disable-next-line incorrect-return (it ends the fallback: nothing behind it runs)
     function _delegate(address module) private {
         assembly ("memory-safe") {
             let at := mload(0x40)
@@ -71,9 +127,10 @@ contract Exchange is Emergency, Accounts, Auction, EnergyToken {
         }
     }
 
-    function _requireSameTerms(Terms memory terms, Ledger module) private view {
+    function _checked(Terms memory terms, Ledger module) private view returns (address) {
         bool same = module.authority() == terms.authority && module.settlementToken() == terms.settlementToken
             && module.windowLength() == terms.windowLength && module.maxPause() == terms.maxPause;
         if (!same) revert ForeignModule(address(module));
+        return address(module);
     }
 }

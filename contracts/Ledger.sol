@@ -6,8 +6,10 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IAccounts} from "./interfaces/IAccounts.sol";
 import {IAuction, SessionParams, Stage} from "./interfaces/IAuction.sol";
+import {GridInfo, Line} from "./interfaces/IDays.sol";
 import {IEmergency} from "./interfaces/IEmergency.sol";
 import {IMetering} from "./interfaces/IMetering.sol";
+import {Bond, Claim} from "./interfaces/IOmission.sol";
 import {RunStage} from "./interfaces/ISettlement.sol";
 import {Cash, CashLib} from "./libraries/Cash.sol";
 import {Member, ROLE_NONE} from "./libraries/Member.sol";
@@ -23,24 +25,30 @@ struct Terms {
 /// @dev How a session stands.
 struct Session {
     bytes32 id;
-    uint64 gate;
-    uint64 commitBy;
-    uint64 proveBy;
+    uint48 gate;
+    uint48 commitBy;
+    uint48 proveBy;
     uint32 extension;
     Stage stage;
+    uint16 zones; // of its grid
+    uint16 committed; // zones whose books are, from zone 0 on
+    uint32 submitted; // orders submitted on chain, over all zones
     bytes32 header;
 }
 
-/// @dev A delivery day: its windows, and its grid's quality codes, one a byte from the highest byte on.
+/// @dev A delivery day: its windows, and its grid's zones, quality codes (one a byte from the highest byte on) and substitutions.
 struct Day {
     uint16 windows;
     uint32 gridVersion;
+    uint32 zones;
     uint8 qualityCount;
     bytes16 qualities;
+    uint8 pairs; // substitutions
 }
 
 struct Book {
     uint32 count;
+    uint32 through; // orders of this zone and all before it
     bytes32 root;
 }
 
@@ -55,15 +63,20 @@ struct Meter {
     bytes32 y;
 }
 
-/// @dev The settlement run of a zone and day.
+/// @dev The latest metering of a zone and day.
+struct Metered {
+    uint32 sequence;
+    bytes32 hash;
+}
+
+/// @dev The settlement run of a day, zone after zone.
 struct Run {
     RunStage stage;
-    uint32 sequence;
-    uint16 parts; // settled, then certified, so far
-    uint32 accounts; // settled so far
-    bytes32 posting;
+    uint32 zone; // under way
+    uint16 parts; // of it settled, then certified, so far
+    uint32 accounts; // of it settled so far
     bytes32 carry;
-    bytes32 consumed; // chain over the parts settled and the prices they were settled at
+    bytes32 consumed; // chain over the zone's parts settled and the prices they were settled at
 }
 
 /// @title Ledger: all state, and what more than one concern does with it
@@ -80,6 +93,7 @@ abstract contract Ledger is AccessManaged, EIP712 {
 
     // Accounts
     address internal _balancingParty;
+    address internal _networkOperator;
     uint256 internal _totalNegative;
     mapping(uint32 zone => uint32 count) internal _meteredIn;
     mapping(address account => Cash) internal _cash;
@@ -91,15 +105,26 @@ abstract contract Ledger is AccessManaged, EIP712 {
     uint24 internal _ended;
     uint32 internal _gridVersions;
     uint32[] internal _days;
-    mapping(uint32 version => bytes32 hash) internal _grids;
+    mapping(uint32 version => GridInfo) internal _grids;
+    mapping(uint32 version => mapping(uint32 zone => Line)) internal _lines;
     mapping(uint32 day => Day) internal _dayInfo;
     mapping(uint32 day => mapping(uint8 kind => uint24[] epochs)) internal _rounds;
     mapping(uint24 epoch => Session) internal _sessions;
     mapping(uint24 epoch => SessionParams) internal _params;
     mapping(uint24 epoch => mapping(uint32 zone => Book)) internal _books;
 
-    // Clearing
-    mapping(uint24 epoch => mapping(uint32 zone => bytes32 carryHash)) internal _progress;
+    // Clearing: the hash of what a zone's next transaction must bring, its carry or, once it is closed, its closed zone
+    mapping(uint24 epoch => mapping(uint32 zone => bytes32 hash)) internal _progress;
+    mapping(uint24 epoch => mapping(address trader => address)) internal _beneficiaries;
+
+    // Omission
+    mapping(bytes32 order => uint24 epoch) internal _submitted;
+    mapping(uint24 epoch => mapping(uint32 zone => uint32 count)) internal _submissions;
+    mapping(uint24 epoch => mapping(address trader => mapping(uint256 side => bytes32 order))) internal
+        _submissionOf;
+    mapping(uint24 epoch => Bond) internal _bonds;
+    mapping(bytes32 order => Claim) internal _claims;
+    mapping(uint24 epoch => mapping(address trader => uint32 count)) internal _claimsOf;
 
     // EnergyToken
     mapping(address account => mapping(uint256 groupKey => uint256 lanes)) internal _lanes;
@@ -112,7 +137,8 @@ abstract contract Ledger is AccessManaged, EIP712 {
     uint8 internal _nodes;
     mapping(address node => bool) internal _oracles;
     mapping(bytes32 meterId => Meter) internal _meters;
-    mapping(uint32 zone => mapping(uint32 day => Run)) internal _runs;
+    mapping(uint32 zone => mapping(uint32 day => Metered)) internal _metered;
+    mapping(uint32 day => Run) internal _runs;
 
     modifier whenNotPaused() {
         if (_isPaused()) revert IEmergency.ExchangePaused(_pausedAt + maxPause);
@@ -120,8 +146,7 @@ abstract contract Ledger is AccessManaged, EIP712 {
     }
 
     modifier whenNotClearing() {
-        uint24 epoch = _clearingEpoch();
-        if (epoch != 0) revert IAccounts.ClearingInProgress(epoch);
+        _requireNotClearing();
         _;
     }
 
@@ -162,15 +187,19 @@ abstract contract Ledger is AccessManaged, EIP712 {
         return cash;
     }
 
-    /// @dev Stores `cash` with another free amount and keeps what members owe right. Folding never turns the sign of free cash.
+    /// @dev Stores `cash` with another free amount and keeps what members owe right.
     /// @param before free cash as it is stored
     function _setFree(address account, int256 before, Cash cash, int256 free) internal {
-        if ((before < 0 || free < 0) && account != _balancingParty) {
-            int256 owedBefore = before < 0 ? -before : int256(0);
-            int256 owed = free < 0 ? -free : int256(0);
-            _totalNegative = uint256(int256(_totalNegative) + owed - owedBefore);
-        }
+        _countDebt(account, before, free);
         _cash[account] = CashLib.pack(free, cash.reserved(), cash.net(), cash.epoch());
+    }
+
+    /// @dev Keeps what members owe right when an account's free cash is stored anew.
+    function _countDebt(address account, int256 before, int256 free) internal {
+        if ((before >= 0 && free >= 0) || account == _balancingParty) return;
+        int256 owedBefore = before < 0 ? -before : int256(0);
+        int256 owed = free < 0 ? -free : int256(0);
+        _totalNegative = uint256(int256(_totalNegative) + owed - owedBefore);
     }
 
     function _credit(address account, int256 amountNano) internal {
@@ -222,6 +251,11 @@ abstract contract Ledger is AccessManaged, EIP712 {
             if (stage != Stage.Proved && stage != Stage.Void) break;
             ++epoch;
         }
+    }
+
+    function _requireNotClearing() internal view {
+        uint24 epoch = _clearingEpoch();
+        if (epoch != 0) revert IAccounts.ClearingInProgress(epoch);
     }
 
     /// @dev The session between its gate and its end, or zero.

@@ -2,8 +2,9 @@
 pragma solidity ^0.8.30;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {Day, Ledger, Meter, Run} from "./Ledger.sol";
-import {IAuction, SessionParams} from "./interfaces/IAuction.sol";
+import {Day, Ledger, Meter, Metered, Run} from "./Ledger.sol";
+import {SessionParams} from "./interfaces/IAuction.sol";
+import {IDays} from "./interfaces/IDays.sol";
 import {IMetering, Posting} from "./interfaces/IMetering.sol";
 import {KIND_ENERGY} from "./libraries/ProductId.sol";
 import {Postings} from "./libraries/Postings.sol";
@@ -64,16 +65,10 @@ abstract contract Metering is Ledger, IMetering {
         bytes32 hash = Postings.hash(posting);
         _requireQuorum(_hashTypedDataV4(hash), signatures);
         _requireFits(posting);
-        Run storage run = _runs[posting.zone][posting.firstWindow];
-        if (posting.sequence <= run.sequence) revert StalePosting(posting.sequence);
-        if (run.stage > RunStage.Settling) revert BadPosting("stage");
-        if (posting.parts.length <= run.parts) revert BadPosting("parts");
-        if (run.parts != 0 && Postings.consumed(posting, run.parts) != run.consumed) {
-            revert BadPosting("parts");
-        }
-        if (run.stage == RunStage.None) run.stage = RunStage.Posted;
-        run.sequence = posting.sequence;
-        run.posting = hash;
+        Metered storage metered = _metered[posting.zone][posting.firstWindow];
+        if (posting.sequence <= metered.sequence) revert StalePosting(posting.sequence);
+        _requireUnsettled(posting);
+        (metered.sequence, metered.hash) = (posting.sequence, hash);
         emit MeteringPosted(posting.zone, posting.firstWindow, posting.sequence, hash, posting);
     }
 
@@ -106,12 +101,12 @@ abstract contract Metering is Ledger, IMetering {
     /// @dev The posting is of a whole, ended day, at prices within the bounds that its traders signed.
     function _requireFits(Posting calldata p) private view {
         Day storage info = _dayInfo[p.firstWindow];
-        if (info.windows == 0) revert IAuction.UnknownDay(p.firstWindow);
+        if (info.windows == 0) revert IDays.UnknownDay(p.firstWindow);
         uint256 endsAt = (uint256(p.firstWindow) + p.windows) * windowLength;
         if (block.timestamp < endsAt) revert WindowNotOver(p.firstWindow, endsAt);
         if (p.windows != info.windows) revert BadPosting("windows");
-        if (p.zone != 0) revert BadPosting("zone");
-        if (p.accounts != _meteredIn[p.zone]) revert BadPosting("accounts");
+        if (p.zone >= info.zones) revert BadPosting("zone");
+        if (p.accounts == 0 || p.accounts != _meteredIn[p.zone]) revert BadPosting("accounts");
         if (p.parts.length == 0 || p.parts.length > type(uint16).max) revert BadPosting("parts");
         if (p.surplusMicroPerKWh.length != p.windows) revert BadPosting("surplusMicroPerKWh");
         if (p.deficitMicroPerKWh.length != p.windows) revert BadPosting("deficitMicroPerKWh");
@@ -125,6 +120,16 @@ abstract contract Metering is Ledger, IMetering {
             (int32 surplus, int32 deficit) = (p.surplusMicroPerKWh[w], p.deficitMicroPerKWh[w]);
             if (surplus > deficit || surplus < low || deficit > high) revert BadPosting("prices");
         }
+    }
+
+    /// @dev Zones that are settled keep their posting; the one under way keeps its prices and the parts that are settled.
+    function _requireUnsettled(Posting calldata posting) private {
+        Run storage run = _runs[posting.firstWindow];
+        if (run.stage == RunStage.None) run.stage = RunStage.Posted;
+        if (run.stage > RunStage.Settling || posting.zone < run.zone) revert BadPosting("stage");
+        if (run.parts == 0 || posting.zone != run.zone) return;
+        bool kept = posting.parts.length > run.parts && Postings.consumed(posting, run.parts) == run.consumed;
+        if (!kept) revert BadPosting("parts");
     }
 
     function _onCurve(uint256 x, uint256 y) private pure returns (bool) {

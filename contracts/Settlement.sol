@@ -64,7 +64,9 @@ abstract contract Settlement is Ledger, ISettlement {
         whenNotPaused
         whenNotClearing
     {
-        Run storage run = _requireRun(posting, carry);
+        Run storage run = _runs[posting.firstWindow];
+        if (run.stage == RunStage.Posted) run.zone = _nextMetered(posting.firstWindow, 0);
+        _requireRun(run, posting, carry);
         if (run.stage > RunStage.Settling) {
             revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
         }
@@ -80,13 +82,13 @@ abstract contract Settlement is Ledger, ISettlement {
         _gather(c);
         uint256 part = run.parts + 1;
         uint256 accounts = run.accounts + c.accounts;
+        run.stage = RunStage.Settling;
         if (part == posting.parts.length) {
             if (accounts != posting.accounts) revert IncompleteRun(accounts, posting.accounts);
-            _settleBalancingParty(c);
-            // `certify` goes over the parts from the first again.
-            (part, c.lastAccount, run.stage) = (0, address(0), RunStage.Settled);
+            // What follows goes over parts, and accounts, from the first again.
+            (part, accounts, c.lastAccount) = (0, 0, address(0));
+            _endZone(c, run);
         } else {
-            run.stage = RunStage.Settling;
             run.consumed = Postings.consumed(posting, part);
         }
         bytes32 carried = _hashCarry(c, part);
@@ -101,7 +103,8 @@ abstract contract Settlement is Ledger, ISettlement {
         whenNotPaused
         whenNotClearing
     {
-        Run storage run = _requireRun(posting, carry);
+        Run storage run = _runs[posting.firstWindow];
+        _requireRun(run, posting, carry);
         if (run.stage != RunStage.Settled) {
             revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
         }
@@ -112,12 +115,16 @@ abstract contract Settlement is Ledger, ISettlement {
         for (uint256 at; at < entries.length; at += c.entryBytes) {
             _certifyAccount(c, address(bytes20(entries[at:at + ACCOUNT_BYTES])), amounts);
         }
-        run.parts += 1;
-        run.carry = _hashCarry(c, run.parts);
-        if (run.parts == posting.parts.length) {
-            run.stage = RunStage.Certified;
-            emit RunCertified(posting.zone, posting.firstWindow);
+        uint256 part = run.parts + 1;
+        if (part == posting.parts.length) {
+            part = 0;
+            run.zone = _nextPosted(c.day, c.zone + 1);
+            if (run.zone == _dayInfo[c.day].zones) {
+                run.stage = RunStage.Certified;
+                emit RunCertified(posting.zone, posting.firstWindow);
+            }
         }
+        (run.parts, run.carry) = (uint16(part), _hashCarry(c, part));
     }
 
     /// @inheritdoc ISettlement
@@ -126,8 +133,43 @@ abstract contract Settlement is Ledger, ISettlement {
         view
         returns (RunStage stage, uint32 sequence, bytes32 carryHash)
     {
-        Run storage run = _runs[zone][day];
-        return (run.stage, run.sequence, run.carry);
+        Run storage run = _runs[day];
+        return (run.stage, _metered[zone][day].sequence, run.carry);
+    }
+
+    /// @inheritdoc ISettlement
+    function zoneUnderWay(uint32 day) external view returns (uint32 zone, uint16 parts) {
+        Run storage run = _runs[day];
+        zone = run.stage < RunStage.Settling ? _nextMetered(day, 0) : run.zone;
+        parts = run.parts;
+    }
+
+    // --- zones
+
+    /// @dev The zone's last part is settled: goes on to the next zone with metered members, or ends the run.
+    function _endZone(DayContext memory c, Run storage run) private {
+        uint32 next = _nextMetered(c.day, c.zone + 1);
+        if (next == _dayInfo[c.day].zones) {
+            _settleBalancingParty(c);
+            run.stage = RunStage.Settled;
+            // `certify` begins with the first zone again.
+            next = _nextPosted(c.day, 0);
+        }
+        run.zone = next;
+    }
+
+    /// @dev The first zone from `zone` on that has metered members, or the number of zones.
+    function _nextMetered(uint32 day, uint32 zone) private view returns (uint32) {
+        uint32 zones = _dayInfo[day].zones;
+        while (zone < zones && _meteredIn[zone] == 0) ++zone;
+        return zone;
+    }
+
+    /// @dev The same of zones that are settled. Members may join a zone that was passed over; a posting of it comes too late.
+    function _nextPosted(uint32 day, uint32 zone) private view returns (uint32) {
+        uint32 zones = _dayInfo[day].zones;
+        while (zone < zones && _metered[zone][day].sequence == 0) ++zone;
+        return zone;
     }
 
     // --- one account
@@ -164,6 +206,7 @@ abstract contract Settlement is Ledger, ISettlement {
     function _settleBalancingParty(DayContext memory c) private {
         unchecked {
             address account = _balancingParty;
+            _turnToRoot(c);
             (, uint256 released) = _takeTokens(c, account, _requireMember(account), 0);
             (uint256[] memory tallies, uint256 windows) = (c.tallies, c.windows);
             for (uint256 w; w < windows; ++w) {
@@ -176,6 +219,14 @@ abstract contract Settlement is Ledger, ISettlement {
             }
             _credit(account, int256(released) - c.cashNano);
             emit RunSettled(c.zone, c.day, 0, -c.imbalanceWh, -c.cashNano, released);
+        }
+    }
+
+    /// @dev What the balancing party holds is of zone 0, whichever zone came last.
+    function _turnToRoot(DayContext memory c) private pure {
+        uint256 zoneBits = ProductIdLib.family(0, 0, 0, 0, c.zone, 0);
+        for (uint256 i; i < c.holdings.length; ++i) {
+            c.holdings[i].family ^= zoneBits;
         }
     }
 
@@ -361,14 +412,10 @@ abstract contract Settlement is Ledger, ISettlement {
         }
     }
 
-    /// @dev The posting is the zone's last, and the carry is what its last part left.
-    function _requireRun(Posting calldata posting, RunCarry calldata carry)
-        private
-        view
-        returns (Run storage run)
-    {
-        run = _runs[posting.zone][posting.firstWindow];
-        if (run.stage == RunStage.None || run.posting != Postings.hash(posting)) {
+    /// @dev The posting is the latest of the zone under way, and the carry is what the last part left.
+    function _requireRun(Run storage run, Posting calldata posting, RunCarry calldata carry) private view {
+        bytes32 posted = _metered[posting.zone][posting.firstWindow].hash;
+        if (posting.zone != run.zone || posted != Postings.hash(posting)) {
             revert WrongPosting(posting.zone, posting.firstWindow);
         }
         if (run.carry == 0) {

@@ -40,8 +40,11 @@ interface IAccounts {
     error NotMember(address account);
     /// @notice An account keeps the zone and role it was registered with.
     error AlreadyMember(address account);
-    /// @notice The role is unknown, there is a balancing party already, or a capacity does not fit the account's lanes.
+    /// @notice The role is unknown, there is a balancing party or network operator already, it would not be in zone 0, or a capacity does not fit the account's
+    /// lanes.
     error BadTerms(address account);
+    /// @notice The settlement token moved less, or more, than was to be deposited.
+    error DepositShort(uint256 receivedNano, uint256 amountNano);
     /// @notice Free cash does not cover the amount.
     /// @param freeNano free cash; for a recipient of a claim, less what it has announced to withdraw
     /// @param neededNano the amount; when the balancing party is paid out, with what members owe
@@ -57,7 +60,7 @@ interface IAccounts {
     /// @notice Registers an account for good in one zone and role.
     /// @param account who becomes a member
     /// @param zone where it injects and draws
-    /// @param role 1 prosumer, 2 balancing party (one at most), 3 network operator, 4 operator
+    /// @param role 1 prosumer, 2 balancing party, 3 network operator (one each at most, both in zone 0), 4 operator
     /// @param maxQuality the best quality it may sell
     /// @param capacityWh the most it may sell in one window
     /// @param wide 8 lanes of 32 bits instead of 16 of 16
@@ -83,6 +86,7 @@ interface IAccounts {
     function deposit(address account, uint256 amountNano) external;
 
     /// @notice Announces a withdrawal, replacing an earlier one (zero cancels). It stays cover for the sessions open now, and for no later ones.
+    /// While a session clears, only an account that has announced nothing may announce something.
     /// @param amountNano at most the caller's free cash
     function requestWithdrawal(uint256 amountNano) external;
 
@@ -91,7 +95,7 @@ interface IAccounts {
     /// @param signature 65 bytes, of `message.account`
     function relayWithdrawal(Withdrawal calldata message, bytes calldata signature) external;
 
-    /// @notice Pays out an announced withdrawal once every session open at its request is proved or void. Anyone may call.
+    /// @notice Pays out an announced withdrawal once every session open at its request is proved or void, whether a later one clears or not. Anyone may call.
     /// @param account who announced it and is paid
     function executeWithdrawal(address account) external;
 
@@ -123,4 +127,8 @@ interface IAccounts {
     /// @notice The one account that takes the other side of every imbalance.
     /// @return its address, zero before one is registered
     function balancingParty() external view returns (address);
+
+    /// @notice The one account that is paid what lines charge and what congestion makes of them.
+    /// @return its address, zero before one is registered
+    function networkOperator() external view returns (address);
 }

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 /// @title IEmergency: a pause that ends by itself
 /// @notice A pause stops everything for at most `maxPause` seconds, extends the deadlines of sessions under way by as long as it lasted, and cannot be
-/// repeated before as much time has passed without one: nobody's settled cash waits longer.
+/// repeated before as much time has passed without one: whoever waits for nothing else waits for settled cash no longer.
 interface IEmergency {
     /// @notice The exchange is paused.
     /// @param until when the pause ends by itself, Unix seconds

@@ -4,10 +4,24 @@ pragma solidity ^0.8.30;
 import {IAccounts} from "./IAccounts.sol";
 import {IAuction} from "./IAuction.sol";
 import {IClearing} from "./IClearing.sol";
+import {IDays} from "./IDays.sol";
 import {IEmergency} from "./IEmergency.sol";
 import {IEnergyToken} from "./IEnergyToken.sol";
 import {IMetering} from "./IMetering.sol";
+import {IOmission} from "./IOmission.sol";
+import {IProof} from "./IProof.sol";
 import {ISettlement} from "./ISettlement.sol";
 
 /// @title IExchange: all that the Exchange answers to, in its own code or a module's
-interface IExchange is IEmergency, IAccounts, IAuction, IEnergyToken, IClearing, IMetering, ISettlement {}
+interface IExchange is
+    IEmergency,
+    IAccounts,
+    IDays,
+    IAuction,
+    IEnergyToken,
+    IClearing,
+    IProof,
+    IMetering,
+    ISettlement,
+    IOmission
+{}

@@ -75,7 +75,7 @@ interface IMetering {
     /// @param quorum_ from 1 to the number of nodes
     function setQuorum(uint8 quorum_) external;
 
-    /// @notice Accepts the metering of a zone and an ended day. It replaces a posting of a lower sequence until the run has ended, but keeps the parts settled and, once one is, the prices.
+    /// @notice Accepts the metering of a zone and an ended day. It replaces a posting of a lower sequence until the zone is settled, but keeps the parts settled and, once one is, the prices.
     /// @param posting what the nodes signed
     /// @param signatures 65 bytes each, of nodes in ascending order of their addresses
     function postMetering(Posting calldata posting, bytes[] calldata signatures) external;

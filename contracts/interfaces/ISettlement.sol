@@ -11,13 +11,13 @@ struct RunCarry {
     int256 imbalanceWh;
     /// @notice Imbalance cash of the accounts settled so far; positive is what they received.
     int256 cashNano;
-    /// @notice The last account settled; zero in a first part and in `certify`.
+    /// @notice The zone's last account settled; zero in its first part and in `certify`.
     address lastAccount;
-    /// @notice Parts settled so far, or certified once all are settled.
+    /// @notice Parts of the zone settled so far, or certified once all zones are settled.
     uint256 parts;
 }
 
-/// @dev How far the run of a zone and day has come.
+/// @dev How far the run of a day has come.
 enum RunStage {
     None,
     Posted,
@@ -36,9 +36,10 @@ interface ISettlement {
     event AccountSettled(address indexed account, int256 imbalanceWh, int256 cashNano, uint256 releasedNano);
     /// @notice A part of a posting is settled.
     /// @param day the index of the day's first window, as in every event and error here
-    /// @param carryHash the hash of what the next part must bring, or after the last the first one to `certify`
+    /// @param carryHash the hash of what the next part must bring, of this zone or the next one, or after the last the first one to `certify`
     event PartSettled(uint32 indexed zone, uint32 indexed day, bytes32 carryHash);
-    /// @notice The balancing party took the other side: the run nets to zero.
+    /// @notice The balancing party took the other side: the run nets to zero, over all zones.
+    /// @param zone the last one settled
     /// @param run zero, the day's first run
     /// @param imbalanceWh the balancing party's, over all windows
     /// @param cashNano what its imbalance earned; negative is what it cost
@@ -56,13 +57,14 @@ interface ISettlement {
     event AccountCertified(
         uint32 indexed zone, uint32 indexed day, address indexed account, uint256 certifiedWh
     );
-    /// @notice All parts are certified: the day's certificates exist.
+    /// @notice All parts of all zones are certified: the day's certificates exist.
+    /// @param zone the last one
     event RunCertified(uint32 indexed zone, uint32 indexed day);
 
     /// @notice The run is at another stage than the call needs.
     /// @param stage where it is
     error WrongRunStage(uint32 zone, uint32 day, RunStage stage);
-    /// @notice No posting is there, or this is not the latest.
+    /// @notice Another zone is under way (they come in ascending order, those without metered members are left out), or this is not its latest posting.
     error WrongPosting(uint32 zone, uint32 day);
     /// @notice The entries are not those of the next part, or no part is left.
     /// @param part the next part, from 0
@@ -74,12 +76,13 @@ interface ISettlement {
     error BadEntry(address account);
     /// @notice The last part is there and accounts of the posting are missing.
     error IncompleteRun(uint256 settled, uint256 expected);
-    /// @notice Contracted energy of the zone does not sum to zero in a window.
+    /// @notice Contracted energy of all zones does not sum to zero in a window.
     /// @param window counted from the day's first
     /// @param wh the sum, sold less bought
     error EnergyNotConserved(uint256 window, int256 wh);
 
-    /// @notice Settles the accounts of the next part of a posting; with the last, the balancing party against everyone else, which ends the run.
+    /// @notice Settles the accounts of the next part of the zone under way; with the last of the last zone, the balancing party against everyone else, which ends
+    /// the run.
     /// @param posting the latest of its zone and day
     /// @param entries the packed entries whose hash the oracle nodes signed
     /// @param carry what the part before left, or nothing in a first part
@@ -91,14 +94,20 @@ interface ISettlement {
     /// @param carry what the part before left; for the first, what the last settled left
     function certify(Posting calldata posting, bytes calldata entries, RunCarry calldata carry) external;
 
-    /// @notice The run of a zone and day: its stage, the posting's sequence, and the hash that the next part must bring.
+    /// @notice The run of a day: its stage and the hash that the next part must bring; and the sequence of a zone's posting.
     /// @param zone the zone
     /// @param day the index of the day's first window
-    /// @return stage how far it has come
-    /// @return sequence of the latest posting, zero if there is none
+    /// @return stage how far the day has come
+    /// @return sequence of the zone's latest posting, zero if there is none
     /// @return carryHash zero before a part is settled
     function runOf(uint32 zone, uint32 day)
         external
         view
         returns (RunStage stage, uint32 sequence, bytes32 carryHash);
+
+    /// @notice Where the run of a day goes on.
+    /// @param day the index of the day's first window
+    /// @return zone whose part is next to be settled, or certified; the number of zones if none is left
+    /// @return parts of it settled, or certified, so far
+    function zoneUnderWay(uint32 day) external view returns (uint32 zone, uint16 parts);
 }

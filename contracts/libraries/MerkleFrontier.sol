@@ -46,10 +46,30 @@ library MerkleFrontier {
     }
 
     function root(bytes32[DEPTH] memory frontier, uint256 count) internal pure returns (bytes32 node) {
-        bytes32 zero;
-        for (uint256 level; level < DEPTH; ++level) {
-            node = (count >> level) & 1 != 0 ? nodeHash(frontier[level], node) : nodeHash(node, zero);
-            zero = nodeHash(zero, zero);
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            let left := add(free, 0x01)
+            let right := add(free, 0x21)
+            mstore8(free, 0x01)
+            let zero := 0
+            for { let end := add(frontier, shl(5, DEPTH)) } lt(frontier, end) {
+                frontier := add(frontier, 0x20)
+            } {
+                switch and(count, 1)
+                case 0 {
+                    mstore(left, node)
+                    mstore(right, zero)
+                }
+                default {
+                    mstore(left, mload(frontier))
+                    mstore(right, node)
+                }
+                node := keccak256(free, 0x41)
+                mstore(left, zero)
+                mstore(right, zero)
+                zero := keccak256(free, 0x41)
+                count := shr(1, count)
+            }
         }
     }
 }

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @dev One schedule as read from calldata, and where its parts lie. Reused from record to record.
+/// @dev One order as read from calldata, and where its parts lie. Reused from record to record.
 struct Record {
     address trader;
     uint256 side;
     uint256 quality;
     uint256 firstWindow;
-    uint256 entries; // how many
-    uint256 entriesAt; // calldata offset of the first
+    uint256 entries; // how many, or windows of a flexible order
+    uint256 entriesAt; // calldata offset of the first, or of a flexible order's terms
     bytes32 r;
     bytes32 s;
     uint256 v;
     bytes32 hash;
-    bool donates; // names a beneficiary
+    uint256 flags;
+    address beneficiary; // zero if none is named
 }
 
 /// @dev Memory the codec reuses for every record: 13 words of the struct to hash, and one array for each signed array.
@@ -34,10 +35,10 @@ struct Totals {
     bool offLimits; // a limit is below the floor or above the cap
 }
 
-/// @title ScheduleCodec: the packed record of a schedule, and its EIP-712 digest
-/// @dev docs/formats.md, Schedule record. There is exactly one record for a signed schedule.
+/// @title ScheduleCodec: the packed record of an order, and the EIP-712 digest of a schedule
+/// @dev docs/formats.md, Schedule record. There is exactly one record for a signed schedule. What is particular to flexible orders: `Flexible`.
 library ScheduleCodec {
-    /// @notice The record ends early, has unknown flags, no entries or more than 128, or a flagged field that is zero.
+    /// @notice The record ends early, has unknown flags, no entries or more than 128, or a flagged field that is zero; or a flexible order names a quality.
     error MalformedRecord(uint256 offset);
 
     bytes32 internal constant TYPE_HASH = keccak256(
@@ -46,6 +47,11 @@ library ScheduleCodec {
     );
 
     uint256 internal constant MAX_ENTRIES = 128;
+
+    uint256 internal constant FLAG_REPLACES = 4;
+    uint256 internal constant FLAG_DONATES = 8;
+    uint256 internal constant FLAG_FLEXIBLE = 16;
+    uint256 internal constant FLAG_SUBMITTED = 32;
 
     /// @dev From an entry's quantity to its limit in the scratch arrays.
     uint256 internal constant LIMITS_BEHIND = 0x1000; // 32 * MAX_ENTRIES
@@ -59,6 +65,8 @@ library ScheduleCodec {
 
     uint256 private constant HEAD_BYTES = 99;
     uint256 private constant ENTRY_BYTES = 8;
+    uint256 private constant SHARE_BYTES = 4;
+    uint256 private constant TERMS_BYTES = 12;
     uint256 private constant STRUCT_BYTES = 13 * 32;
 
     /// @notice Prepares the memory that every record of a call shares.
@@ -116,28 +124,18 @@ library ScheduleCodec {
             record.quality = (head >> 80) & 0xff;
             record.firstWindow = (head >> 48) & 0xffffffff;
             uint256 n = (head >> 40) & 0xff;
-            record.donates = flags & 8 != 0;
             bytes32 replaces;
             uint256 beneficiary;
             uint256 entriesAt = offset + HEAD_BYTES;
-            if (flags & 4 != 0) {
-                assembly ("memory-safe") {
-                    replaces := calldataload(add(data.offset, entriesAt))
-                }
-                if (replaces == 0) revert MalformedRecord(offset);
-                entriesAt += 32;
+            uint256 size = n * ENTRY_BYTES;
+            if (flags > 3) {
+                (entriesAt, size, replaces, beneficiary) = _readOptions(data, offset, flags, n);
+                if (flags & FLAG_FLEXIBLE != 0 && record.quality != 0) revert MalformedRecord(offset);
             }
-            if (record.donates) {
-                assembly ("memory-safe") {
-                    beneficiary := shr(96, calldataload(add(data.offset, entriesAt)))
-                }
-                if (beneficiary == 0) revert MalformedRecord(offset);
-                entriesAt += 20;
-            }
-            next = entriesAt + n * ENTRY_BYTES;
-            if (flags >> 4 != 0 || n == 0 || n > MAX_ENTRIES || next > data.length) {
-                revert MalformedRecord(offset);
-            }
+            next = entriesAt + size;
+            if (n == 0 || n > MAX_ENTRIES || next > data.length) revert MalformedRecord(offset);
+            record.flags = flags;
+            record.beneficiary = address(uint160(beneficiary));
             record.entries = n;
             uint256 words = scratch.structWords;
             assembly ("memory-safe") {
@@ -153,12 +151,39 @@ library ScheduleCodec {
         }
     }
 
+    /// @dev What the flags announce beyond a side and a signature.
+    function _readOptions(bytes calldata data, uint256 offset, uint256 flags, uint256 n)
+        private
+        pure
+        returns (uint256 entriesAt, uint256 size, bytes32 replaces, uint256 beneficiary)
+    {
+        unchecked {
+            entriesAt = offset + HEAD_BYTES;
+            if (flags & FLAG_REPLACES != 0) {
+                assembly ("memory-safe") {
+                    replaces := calldataload(add(data.offset, entriesAt))
+                }
+                if (replaces == 0) revert MalformedRecord(offset);
+                entriesAt += 32;
+            }
+            if (flags & FLAG_DONATES != 0) {
+                assembly ("memory-safe") {
+                    beneficiary := shr(96, calldataload(add(data.offset, entriesAt)))
+                }
+                if (beneficiary == 0) revert MalformedRecord(offset);
+                entriesAt += 20;
+            }
+            if (flags >> 6 != 0) revert MalformedRecord(offset);
+            size = flags & FLAG_FLEXIBLE != 0 ? TERMS_BYTES + n * SHARE_BYTES : n * ENTRY_BYTES;
+        }
+    }
+
     /// @notice Unpacks the entries into the scratch arrays, and sums and checks them.
     /// @param bound the largest quantity allowed, Wh
-    function readEntries(Scratch memory scratch, Record memory record, uint256 bound)
+    /// @param totals where to write what is found
+    function readEntries(Scratch memory scratch, Record memory record, uint256 bound, Totals memory totals)
         internal
         pure
-        returns (Totals memory totals)
     {
         unchecked {
             (uint256 at, uint256 end) = (record.entriesAt, record.entriesAt + record.entries * ENTRY_BYTES);
@@ -173,7 +198,7 @@ library ScheduleCodec {
                 totals.valuedNano = _valued(array, record.entries, record.side);
             } else {
                 _unpack(at, end, array);
-                if (record.side == 0) totals.valuedNano = _product(array, record.entries);
+                totals.valuedNano = record.side == 0 ? _product(array, record.entries) : 0;
             }
         }
     }

@@ -2,7 +2,10 @@
 pragma solidity ^0.8.30;
 
 import {IClearing, Posted} from "../interfaces/IClearing.sol";
+import {ClosedZone, IProof} from "../interfaces/IProof.sol";
 import {Fill, Table} from "./Fill.sol";
+import {GridLib} from "./GridLib.sol";
+import {Lines} from "./Lines.sol";
 import {Potential} from "./Posted.sol";
 
 /// @title Slackness: optimal, extreme and balanced
@@ -21,103 +24,151 @@ library Slackness {
     uint256 private constant IN_BOTH = 3;
 
     /// @notice Refuses potentials of qualities out of range or against a substitution.
-    function requireHeader(uint256[] calldata potentials, uint8[] calldata pairs, uint256 windows)
-        internal
-        pure
-    {
+    /// @param substitutions as `GridLib.pairAt` reads them, `pairs` of them
+    function requireHeader(
+        uint256[] calldata potentials,
+        bytes32 substitutions,
+        uint256 pairs,
+        uint256 windows
+    ) internal pure {
         unchecked {
             for (uint256 i; i < potentials.length; ++i) {
                 Potential y = Potential.wrap(_word(potentials, i));
                 if (!y.isCanonical()) revert IClearing.NotCanonical("qualityPotentials", i);
                 if (y.lo() < -OUTER || y.lo() > 0 || y.hi() < -OUTER || y.hi() > 0) {
-                    revert IClearing.PotentialOutOfRange(i);
+                    revert IProof.PotentialOutOfRange(i);
                 }
             }
-            for (uint256 s; s < pairs.length; s += 2) {
-                (uint256 from, uint256 to) = (uint256(pairs[s]) * windows, uint256(pairs[s + 1]) * windows);
+            for (uint256 s; s < pairs; ++s) {
+                (uint256 from, uint256 to) = GridLib.pairAt(substitutions, s);
                 for (uint256 w; w < windows; ++w) {
-                    (Potential a, Potential b) =
-                        (_quality(potentials, from + w, windows), _quality(potentials, to + w, windows));
-                    if (a.lo() > b.lo() || a.hi() > b.hi()) revert IClearing.SubstitutionViolated(s / 2, w);
+                    Potential a = _quality(potentials, from * windows + w, windows);
+                    Potential b = _quality(potentials, to * windows + w, windows);
+                    if (a.lo() > b.lo() || a.hi() > b.hi()) revert IProof.SubstitutionViolated(s, w);
                 }
             }
         }
     }
 
-    /// @notice Proves a session of one zone, which is also the root: at-price totals as posted, every cell within its bounds in both vectors, energy and
-    /// qualities balanced with the substitutions used, and every entry supported.
+    /// @notice Judges a zone by itself: at-price totals as posted, every cell within its bounds in both vectors.
     /// @param table the zone's cells, all orders read
-    /// @param pairs substitutions as flat pairs of dense quality indices
-    /// @param flows Wh used of each substitution in each window
+    /// @param flexible what flexible orders support of the zone's potentials
+    /// @return closed the zone with no children joined
+    function checkZone(Posted calldata posted, Table memory table, uint256 flexible)
+        internal
+        pure
+        returns (ClosedZone memory closed)
+    {
+        unchecked {
+            uint256[] calldata energy = posted.energyPotentials;
+            closed.energyPotentials = energy;
+            closed.nets = new uint256[](posted.marginals.length);
+            closed.qualitySupport = new uint256[](posted.marginals.length / energy.length - 1);
+            for (uint256 w; w < energy.length; ++w) {
+                flexible |= _checkWindow(energy, posted.qualityPotentials, table, w, closed) << 2 * w;
+            }
+            closed.energySupport = flexible;
+        }
+    }
+
+    /// @notice Proves a session at its root: energy and qualities balanced over all zones with the substitutions used, every entry supported.
+    /// @param root with all zones joined; its nets are used up
+    /// @param substitutions as `GridLib.pairAt` reads them, `pairs` of them
+    /// @param flows Wh used of each in each window
     function checkRoot(
-        Posted calldata posted,
-        Table memory table,
-        uint8[] calldata pairs,
+        ClosedZone memory root,
+        uint256[] calldata qualities,
+        bytes32 substitutions,
+        uint256 pairs,
         uint256[] calldata flows
     ) internal pure {
         unchecked {
-            uint256[] calldata qualities = posted.qualityPotentials;
-            uint256[] calldata energy = posted.energyPotentials;
-            uint256[] memory nets = new uint256[](posted.marginals.length);
-            uint256[] memory support = new uint256[](posted.marginals.length);
-            for (uint256 w; w < energy.length; ++w) {
-                _checkWindow(energy, qualities, table, w, nets, support);
+            uint256 windows = root.energyPotentials.length;
+            Lines.requireSupported(root.energySupport, windows, 0);
+            uint256[] memory served = new uint256[](root.nets.length);
+            for (uint256 s; s < pairs; ++s) {
+                (uint256 from, uint256 to) = GridLib.pairAt(substitutions, s);
+                _checkSubstitution(qualities, from, to, s, flows, served, root.qualitySupport);
             }
-            for (uint256 s; s < pairs.length / 2; ++s) {
-                _checkSubstitution(
-                    qualities,
-                    pairs[2 * s] * energy.length,
-                    pairs[2 * s + 1] * energy.length,
-                    flows,
-                    s,
-                    nets,
-                    support
-                );
-            }
-            _requireRoot(qualities, energy.length, nets, support);
+            _requireBalance(root.nets, served, windows);
+            _requireQualities(qualities, windows, root.qualitySupport);
         }
     }
 
-    /// @dev All cells of one window against the zone's potential, and what they support of it.
+    /// @dev All cells of one window against the zone's potential, and what they support.
+    /// @return supported two bits of the zone's potential
     function _checkWindow(
         uint256[] calldata energy,
         uint256[] calldata qualities,
         Table memory table,
         uint256 w,
-        uint256[] memory nets,
-        uint256[] memory support
-    ) private pure {
+        ClosedZone memory closed
+    ) private pure returns (uint256 supported) {
         uint256 e = _word(energy, w);
-        uint256 supported = _requireEnergy(e, w);
-        int256 imported;
+        supported = _requireEnergy(e, w);
         unchecked {
             uint256 row = table.lanes + 8 * w;
             uint256 cell = table.cells + w * Fill.STRIDE;
-            for (uint256 i = w; i < nets.length; i += energy.length) {
-                if (!_isAsPosted(cell)) revert IClearing.MarginalMismatch(i);
+            uint256 supportAt;
+            uint256[] memory support = closed.qualitySupport;
+            assembly ("memory-safe") {
+                supportAt := support // the ground's would be the length, and stays as it is
+            }
+            for (uint256 i = w; i < table.count; i += energy.length) {
+                if (!_isAsPosted(cell)) revert IProof.MarginalMismatch(i);
                 if (_isBounded(cell)) {
                     uint256 y = Potential.unwrap(_quality(qualities, i, energy.length));
                     (bool within, uint256 byCell) = _checkCell(cell, e, y, i < energy.length);
-                    if (!within) revert IClearing.CellViolated(i);
+                    if (!within) revert IProof.CellViolated(i);
                     supported |= byCell & IN_BOTH;
-                    _set(support, i, byCell >> 2);
+                    assembly ("memory-safe") {
+                        mstore(supportAt, or(mload(supportAt), shl(shl(1, w), shr(2, byCell))))
+                    }
                 }
-                int256 net = Fill.netOf(row, table.rowBytes, cell);
-                _set(nets, i, uint256(net));
-                imported += net;
+                _set(closed.nets, i, uint64(uint256(Fill.netOf(row, table.rowBytes, cell))));
                 row += Fill.ROWS * table.rowBytes;
                 cell += energy.length * Fill.STRIDE;
+                supportAt += 32;
             }
         }
-        if (imported != 0) revert IClearing.EnergyUnbalanced(w, imported);
-        if (supported != IN_BOTH) revert IClearing.EnergyUnsupported(w);
+    }
+
+    /// @dev Over all qualities, what is bought in a window is sold in it; and of each, with what serves others and what others serve of it.
+    /// @param served what each cell gives to other qualities, less what it is given
+    function _requireBalance(uint256[] memory nets, uint256[] memory served, uint256 windows) private pure {
+        unchecked {
+            for (uint256 w; w < windows; ++w) {
+                (int256 total, uint256 open) = (0, 0);
+                for (uint256 i = w; i < nets.length; i += windows) {
+                    int256 net = int64(uint64(_get(nets, i)));
+                    total += net;
+                    open |= uint256(net) + _get(served, i);
+                }
+                if (total != 0) revert IProof.EnergyUnbalanced(w, total);
+                if (open != 0) _refuseQuality(nets, served, w, windows);
+            }
+        }
+    }
+
+    /// @dev Names the first quality that does not balance in a window.
+    function _refuseQuality(uint256[] memory nets, uint256[] memory served, uint256 w, uint256 windows)
+        private
+        pure
+    {
+        unchecked {
+            for (uint256 i = w; i < nets.length; i += windows) {
+                int256 net = int64(uint64(nets[i]));
+                net += int256(served[i]);
+                if (net != 0) revert IProof.QualityUnbalanced(i, net);
+            }
+        }
     }
 
     /// @dev A zone's potential is within the outer bounds, and supported where it is at one.
     function _requireEnergy(uint256 e, uint256 w) private pure returns (uint256 supported) {
         (int256 lo, int256 hi) = (Potential.wrap(e).lo(), Potential.wrap(e).hi());
         if (!Potential.wrap(e).isCanonical()) revert IClearing.NotCanonical("energyPotentials", w);
-        if (lo < -OUTER || lo > OUTER || hi < -OUTER || hi > OUTER) revert IClearing.PotentialOutOfRange(w);
+        if (lo < -OUTER || lo > OUTER || hi < -OUTER || hi > OUTER) revert IProof.PotentialOutOfRange(w);
         if (lo == -OUTER) supported = IN_LO;
         if (hi == OUTER) supported |= IN_HI;
     }
@@ -174,35 +225,34 @@ library Slackness {
     }
 
     /// @dev `y_from <= y_to` always (the header has it); where the substitution is used, also `y_to <= y_from`.
-    /// @param from first cell of the better quality, `to` of the one it serves
+    /// @param from the better quality, `to` the one it serves
     function _checkSubstitution(
         uint256[] calldata potentials,
         uint256 from,
         uint256 to,
-        uint256[] calldata flows,
         uint256 s,
-        uint256[] memory nets,
+        uint256[] calldata flows,
+        uint256[] memory served,
         uint256[] memory support
     ) private pure {
         unchecked {
-            uint256 windows = nets.length - potentials.length;
+            uint256 windows = served.length - potentials.length;
+            (uint256 byFrom, uint256 byTo) = (0, 0);
             for (uint256 w; w < windows; ++w) {
-                uint256 a = Potential.unwrap(_quality(potentials, from + w, windows));
-                uint256 b = Potential.unwrap(_quality(potentials, to + w, windows));
+                uint256 a = Potential.unwrap(_quality(potentials, from * windows + w, windows));
+                uint256 b = Potential.unwrap(_quality(potentials, to * windows + w, windows));
                 uint256 flow = _word(flows, s * windows + w);
                 if (flow != 0) {
-                    if (flow >> 64 != 0 || uint64(a) != uint64(b)) {
-                        revert IClearing.SubstitutionViolated(s, w);
-                    }
-                    _set(nets, from + w, _get(nets, from + w) + flow);
-                    _set(nets, to + w, _get(nets, to + w) - flow);
+                    if (flow >> 64 != 0 || uint64(a) != uint64(b)) revert IProof.SubstitutionViolated(s, w);
+                    _set(served, from * windows + w, _get(served, from * windows + w) + flow);
+                    _set(served, to * windows + w, _get(served, to * windows + w) - flow);
                 }
                 uint256 supported = _supportBySubstitution(a, b, to == 0, flow != 0);
-                if (supported & IN_BOTH != 0) {
-                    _set(support, from + w, _get(support, from + w) | (supported & IN_BOTH));
-                }
-                if (supported >> 2 != 0) _set(support, to + w, _get(support, to + w) | supported >> 2);
+                byFrom |= (supported & IN_BOTH) << 2 * w;
+                byTo |= (supported >> 2) << 2 * w;
             }
+            support[from - 1] |= byFrom;
+            if (to != 0) support[to - 1] |= byTo;
         }
     }
 
@@ -227,20 +277,26 @@ library Slackness {
         }
     }
 
-    /// @dev Every quality balances, and every quality but the ground is supported.
-    function _requireRoot(
-        uint256[] calldata potentials,
-        uint256 windows,
-        uint256[] memory nets,
-        uint256[] memory support
-    ) private pure {
+    /// @dev Every quality but the ground is supported, or at its outer bounds.
+    function _requireQualities(uint256[] calldata potentials, uint256 windows, uint256[] memory support)
+        private
+        pure
+    {
         unchecked {
-            for (uint256 i; i < nets.length; ++i) {
-                if (_get(nets, i) != 0) revert IClearing.QualityUnbalanced(i, int256(nets[i]));
-                if (i < windows || _get(support, i) == IN_BOTH) continue;
-                Potential y = _quality(potentials, i, windows);
-                uint256 atBounds = (y.lo() == -OUTER ? IN_LO : 0) | (y.hi() == 0 ? IN_HI : 0);
-                if (_get(support, i) | atBounds != IN_BOTH) revert IClearing.QualityUnsupported(i);
+            uint256 all = type(uint256).max >> (256 - 2 * windows);
+            for (uint256 k; k < support.length; ++k) {
+                uint256 missing = ~support[k] & all;
+                for (uint256 w; missing != 0; ++w) {
+                    uint256 cell = k * windows + w; // of those above the ground
+                    Potential y = Potential.wrap(_word(potentials, cell));
+                    if (missing & IN_LO != 0 && y.lo() != -OUTER) {
+                        revert IProof.QualityUnsupported(cell + windows);
+                    }
+                    if (missing & IN_HI != 0 && y.hi() != 0) {
+                        revert IProof.QualityUnsupported(cell + windows);
+                    }
+                    missing >>= 2;
+                }
             }
         }
     }

@@ -246,15 +246,6 @@ contract AccountsTest is MeteredDay {
         exchange.deposit(buyer, 1);
         refuse(refusal);
         vm.prank(buyer);
-        exchange.requestWithdrawal(1);
-        Withdrawal memory message = Withdrawal(buyer, 700, 0, block.timestamp);
-        bytes memory signature = signed(BUYER, message);
-        refuse(refusal);
-        exchange.relayWithdrawal(message, signature);
-        refuse(refusal);
-        exchange.executeWithdrawal(buyer);
-        refuse(refusal);
-        vm.prank(buyer);
         exchange.transfer(secondBuyer, claimOf(0, 0), 0);
         refuseNext(refusal);
         exchange.registerMember(NEWCOMER, 0, ROLE_PROSUMER, 0, 1, false);
@@ -267,6 +258,47 @@ contract AccountsTest is MeteredDay {
 
         vm.warp(GATE + 10 minutes + 1);
         fund(buyer, 1);
+    }
+
+    /// While a session clears a withdrawal can be announced, but none that was announced before is changed: it is no cover for the session, and stays none.
+    function test_what_is_promised_stays_promised_while_a_session_clears() external {
+        vm.prank(buyer);
+        exchange.requestWithdrawal(700);
+        uint24 epoch = openRound(0);
+        vm.warp(GATE);
+        bytes memory refusal = abi.encodeWithSelector(IAccounts.ClearingInProgress.selector, epoch);
+        vm.prank(buyer);
+        refuse(refusal);
+        exchange.requestWithdrawal(0);
+        Withdrawal memory message = Withdrawal(buyer, 1, 0, block.timestamp);
+        bytes memory signature = signed(BUYER, message);
+        refuse(refusal);
+        exchange.relayWithdrawal(message, signature);
+
+        vm.prank(seller);
+        exchange.requestWithdrawal(1);
+        refuse(abi.encodeWithSelector(IAccounts.WithdrawalNotReady.selector, seller, epoch));
+        exchange.executeWithdrawal(seller);
+    }
+
+    /// Paid out before the session clears or after, a withdrawal leaves the session's outcome as it is.
+    function test_a_withdrawal_paid_while_a_session_clears_changes_nothing_of_it() external {
+        uint256 snapshot = vm.snapshotState();
+        int256 paidBefore = freeAfterRound(true);
+        vm.revertToState(snapshot);
+        eq(paidBefore, freeAfterRound(false), "the same");
+    }
+
+    function freeAfterRound(bool paidWhileClearing) private returns (int256) {
+        vm.prank(buyer);
+        exchange.requestWithdrawal(RICH / 2);
+        uint24 epoch = openRound(0);
+        vm.warp(GATE);
+        if (paidWhileClearing) exchange.executeWithdrawal(buyer);
+        prove(epoch, book(buy(BUYER, 1000, 200_000), sell(SELLER, 1000, 100_000)));
+        if (!paidWhileClearing) exchange.executeWithdrawal(buyer);
+        eq(token.balanceOf(buyer), RICH / 2, "paid");
+        return freeOf(buyer);
     }
 
     // --- debts

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Grid, IAuction, SessionParams, Stage} from "../../contracts/interfaces/IAuction.sol";
+import {IAuction, SessionParams, Stage} from "../../contracts/interfaces/IAuction.sol";
+import {Grid, GridInfo, IDays, Line} from "../../contracts/interfaces/IDays.sol";
 import {Market, Order} from "./support/Market.sol";
 
 contract AuctionTest is Market {
+    uint32 private constant ROOT = type(uint32).max;
+
     int32 private constant PRICE_LIMIT = 1 << 29;
 
     function setUp() external {
@@ -40,20 +43,84 @@ contract AuctionTest is Market {
         refuseGrid(odd);
     }
 
-    /// One zone, the root, until trees come with their proof.
-    function test_a_grid_is_one_zone() external {
-        Grid memory two = latticeOf(0, 3, 11, 1, 0, 2, 1);
-        (two.parents, two.charges, two.capacities) = (new uint32[](2), new uint32[](2), new uint32[](2));
-        two.parents[0] = type(uint32).max;
-        refuseGrid(two);
-        Grid memory rootless = latticeOf(0, 3, 11, 1, 0, 2, 1);
-        rootless.parents[0] = 0;
-        refuseGrid(rootless);
+    /// Zones are a tree, numbered breadth-first from its root on.
+    function test_zones_are_numbered_breadth_first() external {
+        refuseGrid(treeOf(none(), 1));
+        refuseGrid(treeOf(parentsOf(0, 0, 0), 1));
+        refuseGrid(treeOf(parentsOf(ROOT, 1, 0), 1));
+        refuseGrid(treeOf(parentsOf(ROOT, ROOT, 0), 1));
+        refuseGrid(treeOf(parentsOf(ROOT, 0, 2), 1));
+        Grid memory falling = treeOf(parentsOf(ROOT, 0, 0), 1);
+        (falling.parents, falling.charges, falling.capacities) =
+        (new uint32[](5), new uint32[](5), new uint32[](5));
+        (falling.parents[0], falling.parents[3]) = (ROOT, 1);
+        for (uint256 z = 1; z < 5; ++z) {
+            falling.charges[z] = 1;
+        }
+        refuseGrid(falling);
+        falling.parents[4] = 1;
+        vm.prank(operator);
+        eq(exchange.setGrid(falling), 2, "a second version");
+    }
+
+    /// A line charges at least 1 and less than 2^29, and every zone has one.
+    function test_lines_charge() external {
+        refuseGrid(treeOf(parentsOf(ROOT, 0, 0), 0));
+        refuseGrid(treeOf(parentsOf(ROOT, 0, 0), 1 << 29));
+        Grid memory uneven = treeOf(parentsOf(ROOT, 0, 0), 1);
+        uneven.charges = new uint32[](2);
+        uneven.charges[1] = 1;
+        refuseGrid(uneven);
+        uneven = treeOf(parentsOf(ROOT, 0, 0), 1);
+        uneven.capacities = new uint32[](4);
+        refuseGrid(uneven);
+        uneven.capacities = new uint32[](3);
+        vm.prank(operator);
+        exchange.setGrid(uneven);
+    }
+
+    /// What later calls need of a grid is stored: its lines, qualities and substitutions.
+    function test_a_grid_is_stored() external {
+        Grid memory tree = treeOf(parentsOf(ROOT, 0, 0), 7);
+        tree.capacities[2] = 5000;
+        vm.prank(operator);
+        exchange.setGrid(tree);
+        GridInfo memory info = exchange.gridOf(2);
+        eq(info.hash, keccak256(abi.encode(tree)), "hash");
+        eq(info.zones, 3, "zones");
+        eq(info.qualityCount, 2, "qualities");
+        eq(bytes32(info.qualities), bytes32(hex"0003"), "codes");
+        eq(info.pairs, 1, "pairs");
+        eq(info.substitutions, bytes32(hex"10"), "substitutions");
+        Line memory line = exchange.lineOf(2, 0);
+        eq(line.firstChild * 10 + line.children, 12, "the root's children");
+        line = exchange.lineOf(2, 2);
+        eq(line.charge, 7, "charge");
+        eq(line.capacityWh, 5000, "capacity");
+        eq(line.parent + line.children, 0, "a leaf below the root");
+    }
+
+    function treeOf(uint32[] memory parents, uint32 charge) private view returns (Grid memory tree) {
+        uint256 zones = parents.length;
+        (tree.qualities, tree.substitutions) = (grid.qualities, grid.substitutions);
+        (tree.parents, tree.charges, tree.capacities) = (parents, new uint32[](zones), new uint32[](zones));
+        for (uint256 zone = 1; zone < zones; ++zone) {
+            tree.charges[zone] = charge;
+        }
+    }
+
+    function parentsOf(uint32 a, uint32 b, uint32 c) private pure returns (uint32[] memory parents) {
+        parents = new uint32[](3);
+        (parents[0], parents[1], parents[2]) = (a, b, c);
+    }
+
+    function none() private pure returns (uint32[] memory) {
+        return new uint32[](0);
     }
 
     function refuseGrid(Grid memory bad) private {
         vm.prank(operator);
-        refuse(abi.encodeWithSelector(IAuction.BadGrid.selector));
+        refuse(abi.encodeWithSelector(IDays.BadGrid.selector));
         exchange.setGrid(bad);
     }
 
@@ -81,18 +148,18 @@ contract AuctionTest is Market {
         eq(bytes32(qualities), bytes32(hex"0003"), "codes");
     }
 
-    /// A day has 1 to 128 windows, does not begin within the day before, and brings its grid.
+    /// A day has 1 to 128 windows, does not begin within the day before, and has a grid that was set.
     function test_bad_days_are_refused() external {
         vm.startPrank(operator);
-        refuse(abi.encodeWithSelector(IAuction.BadDay.selector, DAY + 2));
-        exchange.openDay(DAY + 2, 0, 1, grid);
-        refuse(abi.encodeWithSelector(IAuction.BadDay.selector, DAY + 2));
-        exchange.openDay(DAY + 2, 129, 1, grid);
-        refuse(abi.encodeWithSelector(IAuction.BadDay.selector, DAY + 1));
-        exchange.openDay(DAY + 1, 2, 1, grid);
-        refuse(abi.encodeWithSelector(IAuction.UnknownGrid.selector, 2));
-        exchange.openDay(DAY + 2, 2, 2, grid);
-        exchange.openDay(DAY + 2, 128, 1, grid);
+        refuse(abi.encodeWithSelector(IDays.BadDay.selector, DAY + 2));
+        exchange.openDay(DAY + 2, 0, 1);
+        refuse(abi.encodeWithSelector(IDays.BadDay.selector, DAY + 2));
+        exchange.openDay(DAY + 2, 129, 1);
+        refuse(abi.encodeWithSelector(IDays.BadDay.selector, DAY + 1));
+        exchange.openDay(DAY + 1, 2, 1);
+        refuse(abi.encodeWithSelector(IDays.UnknownGrid.selector, 2));
+        exchange.openDay(DAY + 2, 2, 2);
+        exchange.openDay(DAY + 2, 128, 1);
     }
 
     // --- sessions
@@ -114,7 +181,7 @@ contract AuctionTest is Market {
         SessionParams memory p = paramsOf(0);
         p.day = DAY + 1;
         vm.prank(operator);
-        refuse(abi.encodeWithSelector(IAuction.UnknownDay.selector, DAY + 1));
+        refuse(abi.encodeWithSelector(IDays.UnknownDay.selector, DAY + 1));
         exchange.openSession(p);
 
         p = paramsOf(0);
@@ -154,6 +221,16 @@ contract AuctionTest is Market {
         refuseSession(p, "maxOrders");
         p.maxOrders = 1 << 20;
         refuseSession(p, "maxOrders");
+        (p.maxOrders, p.maxSubmitted) = (1000, (1 << 20) - 1000);
+        refuseSession(p, "maxSubmitted");
+        p = paramsOf(0);
+        p.bondNano = 1;
+        refuseSession(p, "receiptSigner");
+        p = paramsOf(0);
+        p.claimBy = p.proveBy + 2 * MAX_PAUSE + 1 days - 1;
+        refuseSession(p, "claimBy");
+        p.claimBy = p.proveBy + 2 * MAX_PAUSE + 30 days + 1;
+        refuseSession(p, "claimBy");
         p = paramsOf(0);
         p.certificateRun = 1;
         refuseSession(p, "certificateRun");
@@ -167,7 +244,7 @@ contract AuctionTest is Market {
         p = paramsOf(0);
         p.gate = uint64(block.timestamp) + 30 days + 1;
         refuseSession(p, "gate");
-        p.gate = DAY_BEGINS + uint64(dayWindows) * exchange.windowLength() + 1;
+        p.gate = DAY_BEGINS + 1; // what is traded has begun
         refuseSession(p, "gate");
         p = paramsOf(0);
         p.commitBy = p.gate;
@@ -186,11 +263,22 @@ contract AuctionTest is Market {
         eq(openSession(p), 2, "a minute behind the deadline of the session before");
     }
 
-    /// Rounds of a day count from 0, at most as many as settlement sums exactly; only energy trades.
-    function test_rounds_count_and_only_energy_trades() external {
+    /// Energy and flexibility up and down trade, nothing else. What settles nothing keeps nothing back.
+    function test_energy_and_flexibility_trade() external {
         SessionParams memory p = paramsOf(0);
-        p.kind = 1;
+        p.kind = 3;
         refuseSession(p, "kind");
+        p.kind = 1;
+        refuseSession(p, "buyReserve");
+        p.buyReserve = 0;
+        refuseSession(p, "buyReserve");
+        p.sellReserve = 0;
+        openSession(p);
+    }
+
+    /// Rounds of a day count from 0, at most as many as settlement sums exactly.
+    function test_rounds_count() external {
+        SessionParams memory p = paramsOf(0);
         openRound(0);
         p = paramsOf(1);
         p.round = 0;
@@ -226,22 +314,22 @@ contract AuctionTest is Market {
         vm.warp(GATE - 1);
         vm.startPrank(operator);
         refuse(abi.encodeWithSelector(IAuction.GateStillOpen.selector, epoch, GATE));
-        exchange.commitBook(epoch, 0, 0, 0);
+        exchange.commitBooks(epoch, oneCount(0), oneRoot(bytes32(0)));
         uint256 before = vm.snapshotState();
         vm.warp(GATE);
-        exchange.commitBook(epoch, 0, 0, 0);
+        exchange.commitBooks(epoch, oneCount(0), oneRoot(bytes32(0)));
         vm.revertToState(before);
         vm.warp(GATE + 10 minutes);
-        exchange.commitBook(epoch, 0, 3, bytes32(uint256(7)));
+        exchange.commitBooks(epoch, oneCount(3), oneRoot(bytes32(uint256(7))));
         (uint32 count, bytes32 root) = exchange.bookOf(epoch, 0);
         eq(count, 3, "count");
         eq(root, bytes32(uint256(7)), "root");
         refuse(abi.encodeWithSelector(IAuction.WrongStage.selector, epoch, Stage.Committed));
-        exchange.commitBook(epoch, 0, 3, bytes32(uint256(8)));
+        exchange.commitBooks(epoch, oneCount(3), oneRoot(bytes32(uint256(8))));
         vm.revertToState(before);
         vm.warp(GATE + 10 minutes + 1);
         refuse(abi.encodeWithSelector(IAuction.WrongStage.selector, epoch, Stage.Void));
-        exchange.commitBook(epoch, 0, 0, 0);
+        exchange.commitBooks(epoch, oneCount(0), oneRoot(bytes32(0)));
     }
 
     /// A commitment is for a zone of the grid and for no more orders than the session takes.
@@ -250,11 +338,11 @@ contract AuctionTest is Market {
         vm.warp(GATE);
         vm.startPrank(operator);
         refuse(abi.encodeWithSelector(IAuction.BadCommitment.selector, epoch, 1));
-        exchange.commitBook(epoch, 1, 0, 0);
+        exchange.commitBooks(epoch, new uint32[](2), new bytes32[](2));
         refuse(abi.encodeWithSelector(IAuction.BadCommitment.selector, epoch, 0));
-        exchange.commitBook(epoch, 0, 1001, 0);
+        exchange.commitBooks(epoch, oneCount(1001), oneRoot(bytes32(0)));
         refuse(abi.encodeWithSelector(IAuction.WrongStage.selector, 9, Stage.None));
-        exchange.commitBook(9, 0, 0, 0);
+        exchange.commitBooks(9, oneCount(0), oneRoot(bytes32(0)));
     }
 
     /// Sessions clear one after another, also where a pause moved a deadline behind the next gate.
@@ -269,7 +357,7 @@ contract AuctionTest is Market {
         exchange.unpause();
         vm.prank(operator);
         refuse(abi.encodeWithSelector(IAuction.WrongStage.selector, first, Stage.Committed));
-        exchange.commitBook(second, 0, 0, 0);
+        exchange.commitBooks(second, oneCount(0), oneRoot(bytes32(0)));
     }
 
     // --- void sessions

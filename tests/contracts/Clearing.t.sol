@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IAuction, Stage} from "../../contracts/interfaces/IAuction.sol";
 import {Carry, IClearing, Posted} from "../../contracts/interfaces/IClearing.sol";
+import {IProof} from "../../contracts/interfaces/IProof.sol";
 import {ROLE_OPERATOR, ROLE_PROSUMER} from "../../contracts/libraries/Member.sol";
 import {ScheduleCodec} from "../../contracts/libraries/ScheduleCodec.sol";
 import {Market, Order} from "./support/Market.sol";
@@ -88,7 +89,7 @@ contract ClearingTest is Market {
         commit(epoch, none);
         Posted memory posted = postedFor(none);
         vm.prank(operator);
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, posted.qualityPotentials);
         close(epoch, posted, noCarry());
         isTrue(stageOf(epoch) == Stage.Proved, "proved");
     }
@@ -138,7 +139,10 @@ contract ClearingTest is Market {
         Order memory o = buy(BUYER, 1000, 200_000);
         bytes memory record = recordOf(epoch, o);
         bytes memory refusal = abi.encodeWithSelector(ScheduleCodec.MalformedRecord.selector, 0);
-        record[20] |= 0x10;
+        record[20] |= 0x40;
+        refuseRecords(posted, record, refusal);
+        record[20] ^= 0x50; // flexible, of quality 3
+        record[21] = 0x03;
         refuseRecords(posted, record, refusal);
         record = recordOf(epoch, buy(BUYER, 0, 0)); // behind its head all is zero
         record[20] = 0x04;
@@ -152,7 +156,7 @@ contract ClearingTest is Market {
         refuseRecords(posted, bytes.concat(record, new bytes(2000)), refusal);
     }
 
-    /// What cannot be in a book reverts by name: bad signatures, strangers, operators, limits, windows, qualities, beneficiaries.
+    /// What cannot be in a book reverts by name: bad signatures, strangers, operators, limits, windows, qualities.
     function test_what_cannot_be_in_a_book_reverts_by_name() external {
         Posted memory posted = postHeaderOf(honestBook());
         Order memory o = buy(STRANGER, 1000, 200_000);
@@ -175,11 +179,6 @@ contract ClearingTest is Market {
         o = buy(BUYER, 1000, 200_000);
         o.quality = 5;
         refuseOrder(posted, o, abi.encodeWithSelector(IClearing.UnknownQuality.selector, 5));
-        o = sell(SELLER, 1000, 100_000);
-        o.beneficiary = buyer;
-        refuseOrder(
-            posted, o, abi.encodeWithSelector(IClearing.BeneficiaryUnavailable.selector, hashOf(epoch, o))
-        );
     }
 
     /// The operator's own accounts do not trade.
@@ -252,7 +251,7 @@ contract ClearingTest is Market {
         commit(epoch, orders);
         Posted memory posted = postedFor(counting);
         vm.prank(operator);
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, posted.qualityPotentials);
         bytes memory records = recordsOf(epoch, orders);
         for (uint256 i; i < orders.length; ++i) {
             uint8 reason = reasonFor(orders[i]);
@@ -292,24 +291,20 @@ contract ClearingTest is Market {
 
     // --- what is posted
 
-    /// The header is posted once, for a committed session, with its grid and its length.
+    /// The header is posted once, for a committed session, with its length.
     function test_the_header_is_posted_once() external {
         Order[] memory orders = honestBook();
         Posted memory posted = postedFor(orders);
         vm.prank(operator);
         refuse(abi.encodeWithSelector(IAuction.WrongStage.selector, epoch, Stage.Open));
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, posted.qualityPotentials);
         commit(epoch, orders);
         vm.startPrank(operator);
         refuse(abi.encodeWithSelector(IClearing.WrongLength.selector, "qualityPotentials", 3, 2));
-        exchange.postHeader(epoch, new uint256[](3), grid);
-        grid.charges[0] = 1;
-        refuse(abi.encodeWithSelector(IClearing.WrongGrid.selector, 1));
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
-        grid.charges[0] = 0;
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, new uint256[](3));
+        exchange.postHeader(epoch, posted.qualityPotentials);
         refuse(abi.encodeWithSelector(IAuction.WrongStage.selector, epoch, Stage.Posted));
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, posted.qualityPotentials);
     }
 
     /// Every transaction brings the posted header, and the first chunk carries nothing.
@@ -329,7 +324,7 @@ contract ClearingTest is Market {
         posted.marginals[0] ^= 1;
         carry = carryAfter(orders, sortBook(epoch, orders));
         refuse(abi.encodeWithSelector(IClearing.WrongCarry.selector, epoch, 0));
-        exchange.closeZone(epoch, 0, posted, carry, noFlows(), grid);
+        exchange.closeZone(epoch, 0, posted, carry, noChildren(), noFlows());
     }
 
     /// A book that lacks a committed order is not closed.
@@ -339,12 +334,12 @@ contract ClearingTest is Market {
         Order[] memory one = book(orders[0]);
         Posted memory posted = postedFor(one);
         vm.startPrank(operator);
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, posted.qualityPotentials);
         bytes memory records = recordsOf(epoch, one);
         exchange.clear(epoch, 0, posted, noCarry(), records);
         Carry memory carry = carryAfter(one, sortBook(epoch, one));
-        refuse(abi.encodeWithSelector(IClearing.BookMismatch.selector, epoch, 0));
-        exchange.closeZone(epoch, 0, posted, carry, noFlows(), grid);
+        refuse(abi.encodeWithSelector(IProof.BookMismatch.selector, epoch, 0));
+        exchange.closeZone(epoch, 0, posted, carry, noChildren(), noFlows());
     }
 
     /// A proved session is not closed again.
@@ -353,7 +348,7 @@ contract ClearingTest is Market {
         close(epoch, posted, carry);
         vm.prank(operator);
         refuse(abi.encodeWithSelector(IAuction.WrongStage.selector, epoch, Stage.Proved));
-        exchange.closeZone(epoch, 0, posted, carry, noFlows(), grid);
+        exchange.closeZone(epoch, 0, posted, carry, noChildren(), noFlows());
     }
 
     /// A price other than the rule's is refused, in either direction, by any amount.
@@ -367,7 +362,7 @@ contract ClearingTest is Market {
         posted.energyPotentials[0] =
             moved > 0 ? potential(100_000 + moved, 200_000) : potential(100_000, 200_000 + moved);
         vm.startPrank(operator);
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, posted.qualityPotentials);
         bytes memory records = recordsOf(epoch, orders);
         exchange.clear(epoch, 0, posted, noCarry(), records);
         vm.stopPrank();
@@ -381,8 +376,8 @@ contract ClearingTest is Market {
             lo == 100_000 ? int256(100_000) : type(int32).min
         );
         vm.prank(operator);
-        refuse(abi.encodeWithSelector(IClearing.EnergyUnsupported.selector, 0));
-        exchange.closeZone(epoch, 0, posted, carry, noFlows(), grid);
+        refuse(abi.encodeWithSelector(IProof.EnergyUnsupported.selector, 0, 0));
+        exchange.closeZone(epoch, 0, posted, carry, noChildren(), noFlows());
     }
 
     /// More at the price than was posted is refused at once, and more filled than there is too.
@@ -391,7 +386,7 @@ contract ClearingTest is Market {
         commit(epoch, orders);
         Posted memory posted = postedFor(orders);
         vm.prank(operator);
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, posted.qualityPotentials);
         eq(posted.marginals[0], 1000 | 1000 << 64 | 2000 << 128 | 1000 << 192, "posted");
         bytes memory records = recordsOf(epoch, orders);
         posted.marginals[0] = 1000 | 1000 << 64 | 1999 << 128 | 1000 << 192;
@@ -419,7 +414,7 @@ contract ClearingTest is Market {
         commit(epoch, all);
         posted = postedFor(counting);
         vm.prank(operator);
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, posted.qualityPotentials);
     }
 
     function refuseOrder(Posted memory posted, Order memory o, bytes memory error) private {

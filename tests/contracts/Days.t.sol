@@ -77,8 +77,9 @@ contract DaysTest is World {
         SessionParams memory params = paramsOf(round);
         (params.day, params.firstWindow) = (day, day);
         params.gate = uint64(vm.parseJsonUint(json, string.concat(session, ".gate")));
-        params.commitBy = uint64(vm.parseJsonUint(json, string.concat(session, ".commitBy")));
-        params.proveBy = uint64(vm.parseJsonUint(json, string.concat(session, ".proveBy")));
+        params.commitBy = uint64(vm.parseJsonUint(json, string.concat(session, ".commit_by")));
+        params.proveBy = uint64(vm.parseJsonUint(json, string.concat(session, ".prove_by")));
+        params.claimBy = uint64(vm.parseJsonUint(json, string.concat(session, ".claim_by")));
         vm.warp(params.gate - 1);
         openSession(params);
     }

@@ -39,13 +39,13 @@ contract EmergencyTest is Market {
         vm.stopPrank();
         vm.startPrank(operator);
         refuse(refusal);
-        exchange.openDay(DAY + 2, 2, 1, grid);
+        exchange.openDay(DAY + 2, 2, 1);
         refuse(refusal);
         exchange.openSession(paramsOf(0));
         refuse(refusal);
-        exchange.commitBook(1, 0, 0, 0);
+        exchange.commitBooks(1, oneCount(0), oneRoot(bytes32(0)));
         refuse(refusal);
-        exchange.postHeader(1, new uint256[](0), grid);
+        exchange.postHeader(1, new uint256[](0));
         vm.stopPrank();
         vm.prank(guardian);
         refuse(refusal);
@@ -103,6 +103,23 @@ contract EmergencyTest is Market {
         exchange.pause();
         exchange.executeWithdrawal(seller);
         eq(token.balanceOf(seller), 1000, "paid after one pause");
+    }
+
+    /// Sessions back to back, none of them ever proved, and a pause whenever there may be one: settled cash that waits for no session is paid between two pauses.
+    function test_later_sessions_and_pauses_keep_nobodys_cash() external {
+        vm.prank(seller);
+        exchange.requestWithdrawal(1000);
+        for (uint8 round; round < 4; ++round) {
+            openRound(round);
+        }
+        vm.warp(GATE + 1);
+        uint64 until = pause();
+        refuse(abi.encodeWithSelector(IEmergency.ExchangePaused.selector, until));
+        exchange.executeWithdrawal(seller);
+        vm.warp(until);
+        isTrue(stageOf(4) == Stage.Open, "a session behind its gate");
+        exchange.executeWithdrawal(seller);
+        eq(token.balanceOf(seller), 1000, "paid");
     }
 
     /// A session under way gets the time back that a pause took, to the second, while it lasts and afterwards.

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Carry, IClearing, Posted} from "../../contracts/interfaces/IClearing.sol";
+import {IProof} from "../../contracts/interfaces/IProof.sol";
 import {Posting} from "../../contracts/interfaces/IMetering.sol";
 import {ISettlement} from "../../contracts/interfaces/ISettlement.sol";
 import {Order} from "./support/Market.sol";
@@ -34,8 +35,9 @@ contract GasTest is MeteredDay {
 
     /// Contracts are as large as they were, and fit.
     function test_sizes_are_as_snapped() external {
-        string[3] memory names = ["Exchange", "ClearingModule", "SettlementModule"];
-        for (uint256 i; i < 3; ++i) {
+        string[5] memory names =
+            ["Exchange", "ClearingModule", "ProofModule", "SettlementModule", "OmissionModule"];
+        for (uint256 i; i < names.length; ++i) {
             uint256 size = vm.getDeployedCode(string.concat("Exchange.sol:", names[i])).length;
             isTrue(size <= 24_576, string.concat(names[i], " fits EIP-170"));
             compare(SIZES, names[i], size);
@@ -53,12 +55,12 @@ contract GasTest is MeteredDay {
         bytes32[] memory hashes = commit(epoch, orders);
         Posted memory posted = postedFor(orders);
         vm.prank(operator);
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, posted.qualityPotentials);
         bytes memory call_ =
             abi.encodeCall(IClearing.clear, (epoch, 0, posted, noCarry(), recordsOf(epoch, orders)));
         measure(string.concat("clear_4_schedules_48_windows_", who), operator, call_);
         Carry memory carry = carryAfter(orders, hashes);
-        call_ = abi.encodeCall(IClearing.closeZone, (epoch, 0, posted, carry, noFlows(), grid));
+        call_ = abi.encodeCall(IProof.closeZone, (epoch, 0, posted, carry, noChildren(), noFlows()));
         measure(string.concat("close_zone_48_windows_", who), operator, call_);
         measureRun(who, keys);
     }

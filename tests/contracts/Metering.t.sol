@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IAccounts} from "../../contracts/interfaces/IAccounts.sol";
-import {IAuction} from "../../contracts/interfaces/IAuction.sol";
+import {IDays} from "../../contracts/interfaces/IDays.sol";
 import {IMetering, Posting} from "../../contracts/interfaces/IMetering.sol";
 import {RunStage} from "../../contracts/interfaces/ISettlement.sol";
 import {MeteredDay} from "./support/MeteredDay.sol";
@@ -102,7 +102,7 @@ contract MeteringTest is MeteredDay {
     function test_a_posting_fits_the_day() external {
         Posting memory p = honest();
         p.firstWindow = DAY + 1;
-        refusePosting(p, signaturesOf(p, 2), abi.encodeWithSelector(IAuction.UnknownDay.selector, DAY + 1));
+        refusePosting(p, signaturesOf(p, 2), abi.encodeWithSelector(IDays.UnknownDay.selector, DAY + 1));
         p = honest();
         p.windows = 1;
         refuseBad(p, "windows");

@@ -4,6 +4,8 @@ pragma solidity ^0.8.30;
 import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import {IAccounts} from "../../contracts/interfaces/IAccounts.sol";
 import {IAuction} from "../../contracts/interfaces/IAuction.sol";
+import {IDays} from "../../contracts/interfaces/IDays.sol";
+import {ClosedZone, IProof} from "../../contracts/interfaces/IProof.sol";
 import {IClearing, Carry, Posted} from "../../contracts/interfaces/IClearing.sol";
 import {IEmergency} from "../../contracts/interfaces/IEmergency.sol";
 import {IMetering, Posting} from "../../contracts/interfaces/IMetering.sol";
@@ -22,14 +24,16 @@ contract PermissionsTest is MeteredDay {
     /// Running the market is the operator's alone.
     function test_the_market_is_the_operators() external {
         Posted memory posted = postedFor(book(buy(BUYER, 1, 0)));
-        bytes[] memory calls = new bytes[](7);
-        calls[0] = abi.encodeCall(IAuction.setGrid, (grid));
-        calls[1] = abi.encodeCall(IAuction.openDay, (DAY + 2, 2, 1, grid));
+        bytes[] memory calls = new bytes[](8);
+        calls[0] = abi.encodeCall(IDays.setGrid, (grid));
+        calls[1] = abi.encodeCall(IDays.openDay, (DAY + 2, 2, 1));
         calls[2] = abi.encodeCall(IAuction.openSession, (paramsOf(0)));
-        calls[3] = abi.encodeCall(IAuction.commitBook, (1, 0, 0, 0));
-        calls[4] = abi.encodeCall(IClearing.postHeader, (1, posted.qualityPotentials, grid));
+        calls[3] = abi.encodeCall(IAuction.commitBooks, (1, oneCount(0), oneRoot(bytes32(0))));
+        calls[4] = abi.encodeCall(IProof.postHeader, (1, posted.qualityPotentials));
         calls[5] = abi.encodeCall(IClearing.clear, (1, 0, posted, noCarry(), ""));
-        calls[6] = abi.encodeCall(IClearing.closeZone, (1, 0, posted, noCarry(), noFlows(), grid));
+        calls[6] = abi.encodeCall(IProof.closeZone, (1, 0, posted, noCarry(), noChildren(), noFlows()));
+        ClosedZone memory zone;
+        calls[7] = abi.encodeCall(IProof.joinChildren, (1, 0, zone, noChildren(), noFlows(), noFlows()));
         only(operator, marketFunctions(), calls);
     }
 
@@ -82,9 +86,7 @@ contract PermissionsTest is MeteredDay {
     /// What nobody was given yet is the administrators' alone: a fresh deployment is closed.
     function test_a_fresh_exchange_is_closed() external {
         bytes memory terms = abi.encode(manager, token, LENGTH, MAX_PAUSE);
-        address clearing = vm.deployCode("Exchange.sol:ClearingModule", terms);
-        address settlement = vm.deployCode("Exchange.sol:SettlementModule", terms);
-        bytes memory arguments = abi.encodePacked(terms, abi.encode(clearing, settlement));
+        bytes memory arguments = abi.encodePacked(terms, modules(terms));
         IEmergency fresh = IEmergency(vm.deployCode("Exchange.sol:Exchange", arguments));
         vm.prank(guardian);
         refuse(abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, guardian));
@@ -94,14 +96,18 @@ contract PermissionsTest is MeteredDay {
     /// An Exchange refuses modules that were built with other terms.
     function test_modules_have_the_same_terms() external {
         bytes memory terms = abi.encode(manager, token, LENGTH, MAX_PAUSE);
-        address clearing = vm.deployCode("Exchange.sol:ClearingModule", terms);
-        address foreign =
-            vm.deployCode("Exchange.sol:SettlementModule", abi.encode(manager, token, LENGTH, MAX_PAUSE + 1));
-        bytes memory arguments = abi.encodePacked(terms, abi.encode(clearing, foreign));
-        (bool made,) = address(this).call(abi.encodeCall(this.deployExchange, (arguments)));
-        isTrue(!made, "refused");
-        arguments = abi.encodePacked(terms, abi.encode(clearing, exchange.settlementModule()));
-        this.deployExchange(arguments);
+        bytes memory found = modules(terms);
+        bytes memory foreign = modules(abi.encode(manager, token, LENGTH, MAX_PAUSE + 1));
+        for (uint256 i; i < found.length / 32; ++i) {
+            bytes memory mixed = bytes.concat(found);
+            for (uint256 at = 32 * i; at < 32 * i + 32; ++at) {
+                mixed[at] = foreign[at];
+            }
+            bytes memory arguments = bytes.concat(terms, mixed);
+            (bool made,) = address(this).call(abi.encodeCall(this.deployExchange, (arguments)));
+            isTrue(!made, "refused");
+        }
+        this.deployExchange(bytes.concat(terms, found));
     }
 
     function deployExchange(bytes calldata arguments) external {

@@ -271,9 +271,9 @@ contract SettlementTest is MeteredDay {
         isTrue(stage == RunStage.Certified, "certified");
         eq(exchange.balanceOf(buyer, idOf(0, 0, 0, 0, 0)), 0, "no claim any more");
         eq(exchange.balanceOf(buyer, idOf(0, 0, 3, 0, 0)), 0, "residual mix");
-        carry.parts = 2;
+        carry.parts = 0;
         vm.prank(meterOperator);
-        refuse(abi.encodeWithSelector(ISettlement.WrongRunStage.selector, 0, DAY, RunStage.Certified));
+        refuse(abi.encodeWithSelector(ISettlement.WrongPosting.selector, 0, DAY));
         exchange.certify(p, parts[1], carry);
     }
 

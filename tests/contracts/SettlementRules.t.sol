@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Grid} from "../../contracts/interfaces/IAuction.sol";
+import {Grid} from "../../contracts/interfaces/IDays.sol";
 import {Posting} from "../../contracts/interfaces/IMetering.sol";
 import {ILibraries} from "./harness/ILibraries.sol";
 import {Checks} from "./support/Vm.sol";

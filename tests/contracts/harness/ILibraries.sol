@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Grid} from "../../../contracts/interfaces/IAuction.sol";
+import {Grid} from "../../../contracts/interfaces/IDays.sol";
 import {Posting} from "../../../contracts/interfaces/IMetering.sol";
 
 struct ReadProduct {
@@ -82,5 +82,17 @@ interface ILibraries {
         pure
         returns (bool fits, int256 wh, int256 cash);
     function spread(uint256 word, bool wide) external pure returns (uint64[16] memory lanes);
+    function line(uint256 child, uint256 parent, int256 imported, int256 charge, int256 capacity)
+        external
+        pure
+        returns (bool within, uint256 supported);
+    function flexible(
+        uint8 side,
+        uint32 energyWh,
+        uint32 maxWh,
+        int32 limit,
+        bytes calldata shares,
+        uint256[] calldata potentials
+    ) external pure returns (bool fits, bool optimal, uint256 support);
     function flagsFit(bytes calldata flags, uint256 windows) external pure returns (bool);
 }

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Grid} from "../../../contracts/interfaces/IAuction.sol";
+import {Grid} from "../../../contracts/interfaces/IDays.sol";
 import {Posting} from "../../../contracts/interfaces/IMetering.sol";
 import {Cash, CashLib} from "../../../contracts/libraries/Cash.sol";
 import {Certificates} from "../../../contracts/libraries/Certificates.sol";
+import {Flex, Flexible} from "../../../contracts/libraries/Flexible.sol";
 import {GridLib} from "../../../contracts/libraries/GridLib.sol";
 import {Imbalance} from "../../../contracts/libraries/Imbalance.sol";
+import {Lines} from "../../../contracts/libraries/Lines.sol";
 import {Member, MemberLib} from "../../../contracts/libraries/Member.sol";
 import {MerkleFrontier} from "../../../contracts/libraries/MerkleFrontier.sol";
 import {PackedWindows} from "../../../contracts/libraries/PackedWindows.sol";
+import {Potential} from "../../../contracts/libraries/Posted.sol";
 import {Postings} from "../../../contracts/libraries/Postings.sol";
 import {ProductId, ProductIdLib} from "../../../contracts/libraries/ProductId.sol";
 import {Quality} from "../../../contracts/libraries/Quality.sol";
@@ -212,6 +215,38 @@ contract Libraries is ILibraries {
         uint256 rows = prepare(0, surplus, deficit);
         (fits, wh, cash) =
             each ? Imbalance.priceEach(rows, source, windows) : Imbalance.price(rows, source, windows);
+    }
+
+    // --- trees and flexible orders
+
+    function line(uint256 child, uint256 parent, int256 imported, int256 charge, int256 capacity)
+        external
+        pure
+        returns (bool within, uint256 supported)
+    {
+        return Lines.check(Potential.wrap(child), Potential.wrap(parent), imported, charge, capacity);
+    }
+
+    function flexible(
+        uint8 side,
+        uint32 energyWh,
+        uint32 maxWh,
+        int32 limit,
+        bytes calldata shares,
+        uint256[] calldata potentials
+    ) external pure returns (bool fits, bool optimal, uint256 support) {
+        Flex memory flex = Flex(energyWh, maxWh, limit, side, potentials.length, sourceOf(shares), 0, 0);
+        for (uint256 k; k < flex.windows; ++k) {
+            uint256 share = Flexible.shareAt(flex, k);
+            flex.total += share;
+            if (share > flex.most) flex.most = share;
+        }
+        uint256 potentialsAt;
+        assembly ("memory-safe") {
+            potentialsAt := potentials.offset
+        }
+        (optimal, support) = Flexible.judge(flex, potentialsAt);
+        fits = Flexible.fits(flex);
     }
 
     function flagsFit(bytes calldata flags, uint256 windows) external pure returns (bool) {

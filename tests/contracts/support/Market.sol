@@ -17,6 +17,23 @@ struct Order {
     address beneficiary;
     uint32[] quantityWh;
     int32[] limit;
+    uint32 zone;
+    uint8 kind;
+}
+
+/// @dev A flexible order before it is signed, and its split, which is not signed.
+struct Flexibly {
+    uint256 key;
+    uint8 side;
+    uint32 firstWindow;
+    uint64 nonce;
+    address beneficiary;
+    uint32 energyWh;
+    uint32 maxWh;
+    int32 limit;
+    uint32[] shares;
+    uint32 zone;
+    uint8 kind;
 }
 
 /// @title Market: an honest operator for books of quality 0
@@ -28,6 +45,11 @@ abstract contract Market is World {
     bytes32 internal constant SCHEDULE_TYPE_HASH = keccak256(
         "Schedule(address trader,bytes32 session,uint32 zone,uint8 side,uint8 kind,uint8 quality,uint32 firstWindow,uint64 nonce,"
         "bytes32 replaces,address beneficiary,uint32[] quantityWh,int32[] limitMicroPerKWh)"
+    );
+
+    bytes32 internal constant FLEXIBLE_TYPE_HASH = keccak256(
+        "FlexibleSchedule(address trader,bytes32 session,uint32 zone,uint8 side,uint8 kind,uint32 firstWindow,uint16 windows,uint64 nonce,"
+        "bytes32 replaces,address beneficiary,uint32 energyWh,uint32 maxWhPerWindow,int32 limitMicroPerKWh)"
     );
 
     /// @dev Crossing of one window: the interval of clearing prices, and who trades at its middle.
@@ -82,15 +104,22 @@ abstract contract Market is World {
         return keccak256(
             bytes.concat(
                 abi.encode(
-                    SCHEDULE_TYPE_HASH, vm.addr(o.key), session, 0, o.side, 0, o.quality, o.firstWindow
+                    SCHEDULE_TYPE_HASH,
+                    vm.addr(o.key),
+                    session,
+                    o.zone,
+                    o.side,
+                    o.kind,
+                    o.quality,
+                    o.firstWindow
                 ),
                 abi.encode(
-                        o.nonce,
-                        o.replaces,
-                        o.beneficiary,
-                        keccak256(abi.encodePacked(o.quantityWh)),
-                        keccak256(abi.encodePacked(o.limit))
-                    )
+                    o.nonce,
+                    o.replaces,
+                    o.beneficiary,
+                    keccak256(abi.encodePacked(o.quantityWh)),
+                    keccak256(abi.encodePacked(o.limit))
+                )
             )
         );
     }
@@ -120,6 +149,40 @@ abstract contract Market is World {
         if (o.beneficiary != address(0)) record = bytes.concat(record, bytes20(o.beneficiary));
         for (uint256 i; i < o.quantityWh.length; ++i) {
             record = bytes.concat(record, bytes4(o.quantityWh[i]), bytes4(uint32(o.limit[i])));
+        }
+    }
+
+    // --- flexible orders
+
+    function flexibly(uint256 key, uint8 side, uint32 energyWh, uint32 maxWh, int32 limit)
+        internal
+        view
+        returns (Flexibly memory o)
+    {
+        (o.key, o.side, o.firstWindow, o.nonce) = (key, side, DAY, 1);
+        (o.energyWh, o.maxWh, o.limit, o.shares) = (energyWh, maxWh, limit, new uint32[](dayWindows));
+    }
+
+    function hashOf(uint24 epoch, Flexibly memory o) internal view returns (bytes32) {
+        (bytes32 session,) = exchange.sessionOf(epoch);
+        bytes memory head =
+            abi.encode(FLEXIBLE_TYPE_HASH, vm.addr(o.key), session, o.zone, o.side, o.kind, o.firstWindow);
+        bytes memory tail =
+            abi.encode(o.shares.length, o.nonce, bytes32(0), o.beneficiary, o.energyWh, o.maxWh, o.limit);
+        return digestOf(keccak256(bytes.concat(head, tail)));
+    }
+
+    function recordOf(uint24 epoch, Flexibly memory o) internal view returns (bytes memory record) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(o.key, hashOf(epoch, o));
+        uint8 flags = o.side | (v - 27) << 1 | 16;
+        if (o.beneficiary != address(0)) flags |= 8;
+        record = abi.encodePacked(
+            vm.addr(o.key), flags, uint8(0), o.firstWindow, uint8(o.shares.length), o.nonce, r, s
+        );
+        if (o.beneficiary != address(0)) record = bytes.concat(record, bytes20(o.beneficiary));
+        record = bytes.concat(record, bytes4(o.energyWh), bytes4(o.maxWh), bytes4(uint32(o.limit)));
+        for (uint256 i; i < o.shares.length; ++i) {
+            record = bytes.concat(record, bytes4(o.shares[i]));
         }
     }
 
@@ -275,7 +338,7 @@ abstract contract Market is World {
         hashes = sortBook(epoch, orders);
         vm.warp(exchange.sessionParams(epoch).gate);
         vm.prank(operator);
-        exchange.commitBook(epoch, 0, uint32(orders.length), rootOf(hashes));
+        exchange.commitBooks(epoch, oneCount(uint32(orders.length)), oneRoot(rootOf(hashes)));
     }
 
     /// @dev Commits a book of orders that all count, and clears it in one chunk. What is left is to close.
@@ -294,7 +357,7 @@ abstract contract Market is World {
         bytes32[] memory hashes = commit(epoch, orders);
         posted = postedFor(counting);
         vm.prank(operator);
-        exchange.postHeader(epoch, posted.qualityPotentials, grid);
+        exchange.postHeader(epoch, posted.qualityPotentials);
         bytes memory records = recordsOf(epoch, orders);
         vm.prank(operator);
         exchange.clear(epoch, 0, posted, noCarry(), records);
@@ -303,7 +366,7 @@ abstract contract Market is World {
 
     function close(uint24 epoch, Posted memory posted, Carry memory carry) internal {
         vm.prank(operator);
-        exchange.closeZone(epoch, 0, posted, carry, noFlows(), grid);
+        exchange.closeZone(epoch, 0, posted, carry, noChildren(), noFlows());
     }
 
     function prove(uint24 epoch, Order[] memory orders) internal {

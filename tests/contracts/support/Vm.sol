@@ -24,7 +24,10 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function expectPartialRevert(bytes4 selector) external;
     function expectEmit(address emitter) external;
+    function getNonce(address account) external view returns (uint64);
+    function setNonce(address account, uint64 nonce) external;
     function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
+    function getCode(string calldata artifact) external view returns (bytes memory);
     function getDeployedCode(string calldata artifact) external view returns (bytes memory);
     function snapshotState() external returns (uint256 id);
     function revertToState(uint256 id) external returns (bool);

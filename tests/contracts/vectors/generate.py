@@ -23,15 +23,18 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
 import reference_world as world  # noqa: E402
 
 from settlement.chain import abi  # noqa: E402
-from settlement.reference import eip712, posting, product_id, schedule  # noqa: E402
+from settlement.reference import eip712, posting, product_id  # noqa: E402
 from settlement.reference.exchange import Exchange  # noqa: E402
+from settlement.reference.orders import encode_all  # noqa: E402
 from settlement.reference.posting import Entry, Posting  # noqa: E402
 from settlement.reference.product_id import CERTIFICATE, CLAIM, ENERGY, OBLIGATION, ProductId  # noqa: E402
 from settlement.reference.schedule import SignedSchedule  # noqa: E402
 
 CHAIN_ID = 31337
-CONTRACT = bytes.fromhex("c7183455a4c133ae270771860664b6b7ec320bb1")
-"""Where Days.t.sol's Exchange lies: the fifth contract that a test of Forge's default sender makes."""
+TEST = bytes.fromhex("7fa9385be102ac3eac297483dd6233d62b3e1496")
+"""Where Forge puts a test."""
+CONTRACT = eip712.keccak(b"\xd6\x94" + TEST + bytes([100]))[12:]
+"""Where its Exchange lies: World.sol deploys it with this nonce."""
 
 QUALITIES = world.QUALITIES
 SEEDS = (1, 2)
@@ -72,29 +75,28 @@ def clear_round(exchange: Exchange, round_number: int, dice: random.Random) -> t
         gate=world.GATE + shift,
         commit_by=world.COMMIT_BY + shift,
         prove_by=world.PROVE_BY + shift,
+        claim_by=world.CLAIM_BY + shift,
     )
     now = params.gate
     session = exchange.open_session(now - 1, params)
     epoch = exchange.session(session).epoch
-    grid = exchange.market(session).grid
     posted = world.honest_posting(exchange, session, orders_of(exchange, session, dice))
     posted_words = abi.posted_tuple(posted.header, posted.zone)
 
-    exchange.commit_book(now, session, posted.commitment)
-    interface = abi.exchange_interface()
-    commitment = (epoch, 0, posted.commitment.count, posted.commitment.root)
-    calls = [interface.encode("commitBook", *commitment), abi.post_header(epoch, posted.header, grid)]
+    world.commit(exchange, now, session, posted.commitment)
+    calls = [abi.commit_books(epoch, [posted.commitment]), abi.post_header(epoch, posted.header)]
     exchange.post_header(now, session, posted.header)
     carry = None
     for start in range(0, len(posted.orders), CHUNK):
-        records = schedule.encode_all(posted.orders[start : start + CHUNK])
+        records = encode_all(posted.orders[start : start + CHUNK])
         calls.append(abi.clear(epoch, 0, posted_words, abi.carry_tuple(carry), records))
-        carry = exchange.clear(now, session, posted.header, posted.zone, carry, records)
-    calls.append(abi.close_zone(epoch, 0, posted_words, abi.carry_tuple(carry), posted.flows, grid))
-    exchange.close_zone(now, session, posted.header, posted.zone, carry, posted.flows)
+        carry = exchange.clear(now, session, 0, posted.header, posted.zone, carry, records)
+    calls.append(abi.close_zone(epoch, 0, posted_words, abi.carry_tuple(carry), (), posted.flows))
+    exchange.close_zone(now, session, 0, posted.header, posted.zone, carry, (), posted.flows)
     steps: list[Step] = [{"at": now, "sender": "operator", "data": text(call)} for call in calls]
     steps[-1]["expect"] = expectation(exchange, now, (ENERGY, CLAIM), (ENERGY, OBLIGATION))
-    return {"gate": params.gate, "commitBy": params.commit_by, "proveBy": params.prove_by}, steps
+    times = ("gate", "commit_by", "prove_by", "claim_by")
+    return {name: getattr(params, name) for name in times}, steps
 
 
 def settle_day(exchange: Exchange, dice: random.Random) -> list[Step]:
@@ -120,11 +122,11 @@ def settle_day(exchange: Exchange, dice: random.Random) -> list[Step]:
     carry = None
     for part in packed:
         calls.append(abi.settle(words, part, abi.run_carry_tuple(carry)))
-        carry = exchange.settle(now, world.DAY, carry, part)
+        carry = exchange.settle(now, 0, world.DAY, carry, part)
     settled = expectation(exchange, now, (CERTIFICATE, CLAIM), empty=True)
     for part in packed:
         calls.append(abi.certify(words, part, abi.run_carry_tuple(carry)))
-        carry = exchange.certify(now, world.DAY, carry, part)
+        carry = exchange.certify(now, 0, world.DAY, carry, part)
     steps: list[Step] = [{"at": now, "sender": "settler", "data": text(call)} for call in calls]
     steps[len(packed)]["expect"] = settled
     steps[-1]["expect"] = expectation(exchange, now, (CERTIFICATE, CLAIM))
