@@ -9,17 +9,21 @@ from dataclasses import dataclass, replace
 
 from settlement.reference import quality
 from settlement.reference.errors import BadTerms, CashOutOfRange
+from settlement.reference.orders import Order
 from settlement.reference.packed_windows import HOME, WIDE, Lanes
-from settlement.reference.schedule import BUY, SELL, Schedule
+from settlement.reference.product_id import ENERGY
+from settlement.reference.record import BUY, NO_ADDRESS, SELL
 from settlement.reference.words import check_address, field, signed_field
 
 PROSUMER, BALANCING_PARTY, NETWORK_OPERATOR, OPERATOR = 1, 2, 3, 4
 """Roles. Prosumers and the balancing party trade; only prosumers are metered."""
 TRADERS = (PROSUMER, BALANCING_PARTY)
+UNIQUE = (BALANCING_PARTY, NETWORK_OPERATOR)
+"""Roles of at most one member, who is of the root zone."""
 
-NEGATIVE, UNCOVERED, WRONG_QUALITY, WRONG_QUANTITY, WRONG_ZONE, SUSPENDED = 1, 2, 3, 4, 5, 6
-"""Why a schedule fills zero. If several hold: what it may not (suspended, zone, quality, quantity) before
-what it cannot (negative, uncovered)."""
+NEGATIVE, UNCOVERED, WRONG_QUALITY, WRONG_QUANTITY, WRONG_ZONE, SUSPENDED, WRONG_BENEFICIARY = range(1, 8)
+"""Why an order fills zero. If several hold: what it may not (suspended, zone, quality, quantity) before what
+it cannot (negative, uncovered), and its beneficiary last."""
 
 RESERVED_BITS = 72
 MOST_COVER = 1 << 70
@@ -96,7 +100,9 @@ class Member:
 
 
 def check_member(account: bytes, member: Member) -> None:
-    """BadTerms unless role, zone and quality exist, and the capacity fits the account's lanes."""
+    """BadTerms unless role, zone and quality exist, and the capacity fits the account's lanes. The balancing
+    party and the network operator are of the root zone.
+    """
     check_address("account", account)
     ok = (
         PROSUMER <= member.role <= OPERATOR
@@ -104,27 +110,48 @@ def check_member(account: bytes, member: Member) -> None:
         and 0 <= member.zone < 1 << 32
         and 0 <= member.max_quality < quality.CODES
         and 0 <= member.capacity_wh <= member.widest_wh
+        and not (member.role in UNIQUE and member.zone)
     )
     if not ok:
         raise BadTerms(account)
 
 
-def refusal(member: Member, schedule: Schedule, cash: Cash, promised: int, cover: int) -> int:
-    """Why the schedule may not trade, the first that holds; 0 if it may.
+def may_trade(member: Member, kind: int, side: int) -> bool:
+    """Whether the role takes part in sessions of a kind: the network operator buys flexibility too."""
+    buys_flexibility = member.role == NETWORK_OPERATOR and kind != ENERGY and side == BUY
+    return member.role in TRADERS or buys_flexibility
 
-    `cash` is the account's after the covers of the trader's schedules of lower hash, `promised` what of its
+
+def refusal(
+    member: Member, order: Order, cash: Cash, promised: int, cover: int, wrong_beneficiary: bool = False
+) -> int:
+    """Why the order may not trade, the first that holds; 0 if it may.
+
+    `cash` is the account's after the covers of the trader's orders of lower hash, `promised` what of its
     free cash a withdrawal will take; nano.
     """
-    sells = schedule.side == SELL
+    sells = order.side == SELL
     reasons = {
         SUSPENDED: member.suspended,
-        WRONG_ZONE: schedule.zone != member.zone,
-        WRONG_QUALITY: sells and not quality.serves(member.max_quality, schedule.quality),
-        WRONG_QUANTITY: sells and max(schedule.quantity_wh) > member.capacity_wh,
+        WRONG_ZONE: order.zone != member.zone,
+        WRONG_QUALITY: sells and not quality.serves(member.max_quality, order.quality),
+        WRONG_QUANTITY: sells and order.most_wh > member.capacity_wh,
         NEGATIVE: cash.free < 0,
         UNCOVERED: cover > cash.free - promised or cash.reserved + cover > MOST_COVER,
+        WRONG_BENEFICIARY: wrong_beneficiary,
     }
     return next((code for code, holds in reasons.items() if holds), 0)
+
+
+def wrong_beneficiary(order: Order, beneficiary: Member | None, earlier: bytes | None) -> bool:
+    """Whether an order names a beneficiary that it may not: only sales earn, for one other member of a
+    trading role, the same in all of the trader's orders of a session.
+    """
+    if order.beneficiary == NO_ADDRESS:
+        return False
+    trades = beneficiary is not None and beneficiary.role in TRADERS
+    another = earlier not in (None, order.beneficiary)
+    return order.side == BUY or not trades or order.beneficiary == order.trader or another
 
 
 def net_of(side: int, filled_wh: int, value: int, buy_reserve: int, sell_reserve: int) -> int:

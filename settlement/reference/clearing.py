@@ -1,8 +1,7 @@
-"""Clearing: a zone's orders read in chunks against the posted prices, and the proof when it closes.
+"""Clearing: a zone's orders read in chunks against the posted prices.
 
-docs/formats.md gives the words, proof/README.md what is checked. What the operator posts (`Header`,
-`ZonePosting`, substitution flows) is never trusted: fills follow from it, and `close` accepts it only if it
-is optimal and the rule's. Of a grid of one zone, which is what closes here, the zone is also the root.
+docs/formats.md gives the words. What the operator posts (`Header`, `ZonePosting`, splits of flexible orders)
+is never trusted: fills follow from it, and `closing` accepts it only if it is optimal and the rule's.
 
 Arrays are indexed `q * W + w`, q the dense quality index and w counted from the session's first window.
 """
@@ -12,31 +11,30 @@ from dataclasses import dataclass, field, replace
 
 from settlement.reference import cell as cells_
 from settlement.reference import marginal as marginals_
-from settlement.reference import merkle, slackness
+from settlement.reference import merkle, slackness, split
 from settlement.reference import potential as potentials_
 from settlement.reference.cell import Cell
 from settlement.reference.eip712 import keccak
 from settlement.reference.errors import (
-    BookMismatch,
-    EnergyUnbalanced,
-    EnergyUnsupported,
     LimitOutOfRange,
     MarginalExceeded,
-    MarginalMismatch,
     MarginalOutOfRange,
     NotAscending,
-    QualityUnbalanced,
-    QualityUnsupported,
+    QuantityOverflow,
     WindowOutOfSession,
     WrongLength,
 )
 from settlement.reference.fill import Quote, fill_entry
+from settlement.reference.flexible import FlexibleSchedule, SignedFlexible
 from settlement.reference.marginal import Marginal
 from settlement.reference.merkle import Frontier
+from settlement.reference.orders import Order, SignedOrder
 from settlement.reference.potential import GROUND, Potential
-from settlement.reference.schedule import NO_HASH, Schedule
+from settlement.reference.record import BUY, NO_HASH
+from settlement.reference.schedule import SignedSchedule
 from settlement.reference.session import Grid, SessionParams, quality_index
-from settlement.reference.words import check_uint, word, words
+from settlement.reference.words import word, words
+from settlement.units import WH_LIMIT
 
 
 @dataclass(frozen=True)
@@ -89,6 +87,10 @@ class Carry:
     cells: tuple[Cell, ...]
     last_hash: bytes = NO_HASH
     frontier: Frontier = field(default_factory=Frontier)
+    support: int = 0
+    """Energy potentials that flexible orders hold, 2 bits a window (`support`)."""
+    submitted: int = 0
+    """Orders read that were submitted on chain."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,8 @@ def carry_hash(posting: ZonePosting, carry: Carry) -> bytes:
         + carry.last_hash
         + word(frontier.count)
         + b"".join(frontier.words)
+        + word(carry.support)
+        + word(carry.submitted)
     )
 
 
@@ -153,7 +157,7 @@ def carry_hash(posting: ZonePosting, carry: Carry) -> bytes:
 
 def check_header(market: Market, header: Header) -> None:
     """WrongLength, PotentialOutOfRange or SubstitutionViolated unless the premiums may stand."""
-    _check_length("header", header.qualities, market.cells - market.windows)
+    check_length("header", header.qualities, market.cells - market.windows)
     for index, entry in enumerate(header.qualities):
         slackness.check_quality_range(index, entry)
     for flow, (giver, taker) in enumerate(market.grid.pairs()):
@@ -165,17 +169,19 @@ def check_header(market: Market, header: Header) -> None:
             )
 
 
-def _check_length(name: str, array: Sequence[object], expected: int) -> None:
+def check_length(name: str, array: Sequence[object], expected: int) -> None:
     if len(array) != expected:
         raise WrongLength(name, len(array), expected)
 
 
-def check_zone_posting(market: Market, posting: ZonePosting) -> None:
-    """WrongLength unless there is one potential a window and one marginal a cell; MarginalOutOfRange if R >
-    M.
-    """
-    _check_length("energy", posting.energy, market.windows)
-    _check_length("marginals", posting.marginals, market.cells)
+def check_lengths(market: Market, posting: ZonePosting) -> None:
+    """WrongLength unless there is one potential a window and one marginal a cell."""
+    check_length("energyPotentials", posting.energy, market.windows)
+    check_length("marginals", posting.marginals, market.cells)
+
+
+def check_marginals(posting: ZonePosting) -> None:
+    """MarginalOutOfRange if more of a cell's at-price quantity fills than there is."""
     for index, marginal in enumerate(posting.marginals):
         if any(filled > total for total, filled in zip(marginal.at_price, marginal.filled, strict=True)):
             raise MarginalOutOfRange(index)
@@ -196,43 +202,64 @@ def quote(market: Market, header: Header, posting: ZonePosting, quality: int, wi
 # A chunk ------------------------------------------------------------------------------------------------
 
 
-def read_hash(carry: Carry, order_hash: bytes) -> Carry:
+def read_hash(carry: Carry, order_hash: bytes, submitted: bool = False) -> Carry:
     """The carry with one more order counted; NotAscending unless its hash is above the last."""
     if order_hash <= carry.last_hash:
         raise NotAscending(carry.last_hash, order_hash)
     frontier = carry.frontier.append(merkle.leaf_hash(order_hash))
-    return replace(carry, last_hash=order_hash, frontier=frontier)
+    count = carry.submitted + int(submitted)
+    return replace(carry, last_hash=order_hash, frontier=frontier, submitted=count)
 
 
-def check_schedule(market: Market, order_hash: bytes, schedule: Schedule) -> int:
-    """Dense quality of a schedule that fits its session.
-
-    WindowOutOfSession, LimitOutOfRange or UnknownQuality otherwise: a book with such an order cannot be
-    cleared, so the operator accepts none.
+def check_order(market: Market, order_hash: bytes, order: Order) -> None:
+    """LimitOutOfRange, QuantityOverflow, WindowOutOfSession or UnknownQuality unless the order fits its
+    session: a book with such an order cannot be cleared, so the operator accepts none.
     """
     params = market.params
-    first = schedule.first_window - params.first_window
-    if first < 0 or first + len(schedule.quantity_wh) > params.windows:
-        raise WindowOutOfSession(order_hash)
-    if any(not params.floor <= limit <= params.cap for limit in schedule.limit_micro_per_kwh):
+    limits = _limits(order)
+    if any(not params.floor <= limit <= params.cap for limit in limits):
         raise LimitOutOfRange(order_hash)
-    return quality_index(market.grid, schedule.quality)
+    if isinstance(order, FlexibleSchedule) and max(order.energy_wh, order.max_wh_per_window) >= WH_LIMIT:
+        raise QuantityOverflow(order_hash)
+    first = order.first_window - params.first_window
+    if first < 0 or first + order.windows > params.windows:
+        raise WindowOutOfSession(order_hash)
+    quality_index(market.grid, order.quality)
 
 
-def fill_schedule(
-    market: Market, header: Header, posting: ZonePosting, carry: Carry, order_hash: bytes, schedule: Schedule
+def _limits(order: Order) -> tuple[int, ...]:
+    if isinstance(order, FlexibleSchedule):
+        return (order.limit_micro_per_kwh,)
+    return order.limit_micro_per_kwh
+
+
+def fill_order(
+    market: Market, header: Header, posting: ZonePosting, carry: Carry, order_hash: bytes, signed: SignedOrder
 ) -> tuple[Carry, list[Fill]]:
-    """The carry after an eligible schedule is read, and what it gets, one fill for each entry."""
-    quality = check_schedule(market, order_hash, schedule)
-    first = schedule.first_window - market.params.first_window
+    """The carry after an eligible order is read, and what it gets, one fill for each window."""
+    if isinstance(signed, SignedFlexible):
+        return _fill_flexible(market, header, posting, carry, order_hash, signed)
+    return _fill_schedule(market, header, posting, carry, order_hash, signed)
+
+
+def _fill_schedule(
+    market: Market,
+    header: Header,
+    posting: ZonePosting,
+    carry: Carry,
+    order_hash: bytes,
+    signed: SignedSchedule,
+) -> tuple[Carry, list[Fill]]:
+    order = signed.schedule
+    quality = quality_index(market.grid, order.quality)
     cells, fills = list(carry.cells), []
-    entries = zip(schedule.quantity_wh, schedule.limit_micro_per_kwh, strict=True)
-    for window, (quantity, limit) in enumerate(entries, start=first):
+    entries = zip(order.quantity_wh, order.limit_micro_per_kwh, strict=True)
+    for window, (quantity, limit) in enumerate(entries, start=_first(market, order)):
         at = market.index(quality, window)
         cell_quote = quote(market, header, posting, quality, window)
         try:
             cells[at], filled = fill_entry(
-                cells[at], posting.marginals[at], cell_quote, schedule.side, quantity, limit
+                cells[at], posting.marginals[at], cell_quote, order.side, quantity, limit
             )
         except MarginalExceeded as cause:
             raise MarginalExceeded(order_hash) from cause
@@ -240,116 +267,28 @@ def fill_schedule(
     return replace(carry, cells=tuple(cells)), fills
 
 
-# A zone closes ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Commitment:
-    """The book of a zone, fixed after the gate."""
-
-    count: int
-    root: bytes
-
-
-def check_close(
+def _fill_flexible(
     market: Market,
     header: Header,
     posting: ZonePosting,
     carry: Carry,
-    commitment: Commitment,
-    flows: Sequence[int],
-) -> None:
-    """Proves a session of one zone: raises what does not hold.
-
-    `flows` are the substitutions, Wh, index `s * W + w`. Checked: the book read is the one committed;
-    marginal volumes are the orders'; the potentials are in range and satisfy every constraint; each
-    window's energy and each quality balance; every entry is supported.
-    """
-    check_zone_posting(market, posting)
-    _check_length("substitutions", flows, len(market.grid.pairs()) * market.windows)
-    if (carry.frontier.count, carry.frontier.root()) != (commitment.count, commitment.root):
-        raise BookMismatch(carry.frontier.count, carry.frontier.root())
-    _check_marginals(posting, carry)
-    for window in range(market.windows):
-        slackness.check_energy_range(window, posting.energy[window])
-        _check_cells(market, header, posting, carry, window)
-        _check_energy_balance(market, carry, window)
-        _check_quality_balance(market, carry, flows, window)
-        _check_flows(market, header, flows, window)
-        _check_energy_support(market, header, posting, carry, window)
-        _check_quality_support(market, header, posting, carry, flows, window)
+    order_hash: bytes,
+    signed: SignedFlexible,
+) -> tuple[Carry, list[Fill]]:
+    """SplitOutOfRange or SplitNotOptimal unless the shares are what the order wants at these prices."""
+    order, first = signed.schedule, _first(market, signed.schedule)
+    split.check_range(order_hash, order, signed.shares_wh)
+    found = split.split_of(order, signed.shares_wh, first)
+    split.check_optimal(order_hash, found, posting.energy)
+    cells, fills = list(carry.cells), []
+    for window, share in enumerate(signed.shares_wh, start=first):
+        at = market.index(0, window)
+        net = share if order.side == BUY else -share
+        cells[at] = replace(cells[at], net=cells[at].net + net)
+        fills.append(Fill(window, share, price(market, header, posting, 0, window)))
+    held = carry.support | split.supported(found, posting.energy)
+    return replace(carry, cells=tuple(cells), support=held), fills
 
 
-def _check_marginals(posting: ZonePosting, carry: Carry) -> None:
-    for index, (marginal, cell) in enumerate(zip(posting.marginals, carry.cells, strict=True)):
-        if cell.at_price != marginal.at_price:
-            raise MarginalMismatch(index)
-
-
-def _check_cells(market: Market, header: Header, posting: ZonePosting, carry: Carry, window: int) -> None:
-    for quality in range(market.qualities):
-        at = market.index(quality, window)
-        potential = header.quality(market, quality, window)
-        slackness.check_cell(at, posting.energy[window], potential, carry.cells[at])
-
-
-def _check_energy_balance(market: Market, carry: Carry, window: int) -> None:
-    net = sum(carry.cells[market.index(quality, window)].net for quality in range(market.qualities))
-    if net != 0:
-        raise EnergyUnbalanced(window, net)
-
-
-def _check_quality_balance(market: Market, carry: Carry, flows: Sequence[int], window: int) -> None:
-    """What is bought of a quality, and given to others, is what is sold of it, and taken from others."""
-    net = [carry.cells[market.index(quality, window)].net for quality in range(market.qualities)]
-    for pair, (giver, taker) in enumerate(market.grid.pairs()):
-        flow = check_uint("flow", flows[market.index(pair, window)], 256)
-        net[giver] += flow
-        net[taker] -= flow
-    for quality, left in enumerate(net):
-        if left != 0:
-            raise QualityUnbalanced(market.index(quality, window), left)
-
-
-def _check_flows(market: Market, header: Header, flows: Sequence[int], window: int) -> None:
-    for pair, (giver, taker) in enumerate(market.grid.pairs()):
-        at = market.index(pair, window)
-        ends = (header.quality(market, giver, window), header.quality(market, taker, window))
-        slackness.check_substitution(at, *ends)
-        slackness.check_flow(at, *ends, flows[at])
-
-
-def _check_energy_support(
-    market: Market, header: Header, posting: ZonePosting, carry: Carry, window: int
-) -> None:
-    energy = posting.energy[window]
-    held = slackness.energy_by_bound(energy)
-    for quality in range(market.qualities):
-        potential = header.quality(market, quality, window)
-        cell = carry.cells[market.index(quality, window)]
-        held = slackness.either(held, slackness.energy_by_cell(energy, potential, cell))
-    if not all(held):
-        raise EnergyUnsupported(window)
-
-
-def _check_quality_support(
-    market: Market,
-    header: Header,
-    posting: ZonePosting,
-    carry: Carry,
-    flows: Sequence[int],
-    window: int,
-) -> None:
-    potentials = [header.quality(market, quality, window) for quality in range(market.qualities)]
-    held = [slackness.quality_by_bound(potential) for potential in potentials]
-    for quality, potential in enumerate(potentials):
-        cell = carry.cells[market.index(quality, window)]
-        by_cell = slackness.quality_by_cell(posting.energy[window], potential, cell)
-        held[quality] = slackness.either(held[quality], by_cell)
-    for pair, (giver, taker) in enumerate(market.grid.pairs()):
-        ends, flow = (potentials[giver], potentials[taker]), flows[market.index(pair, window)]
-        held[giver] = slackness.either(held[giver], slackness.giver_by_taker(*ends, flow))
-        held[taker] = slackness.either(held[taker], slackness.taker_by_giver(*ends, flow))
-    for quality in range(1, market.qualities):
-        if not all(held[quality]):
-            raise QualityUnsupported(market.index(quality, window))
+def _first(market: Market, order: Order) -> int:
+    return order.first_window - market.params.first_window

@@ -90,7 +90,9 @@ class AlreadyMember(Refused):
 
 
 class BadTerms(Refused):
-    """A role, quality or capacity that cannot be, or a second balancing party: (account)."""
+    """A role, quality or capacity that cannot be, or a second balancing party or network operator:
+    (account).
+    """
 
 
 class NotMember(Refused):
@@ -102,7 +104,7 @@ class UnregisteredTrader(Refused):
 
 
 class OperatorMayNotTrade(Refused):
-    """A schedule of a member that is neither prosumer nor balancing party: (trader)."""
+    """A schedule of a member whose role does not trade, or not that side: (trader)."""
 
 
 class CashOutOfRange(Refused):
@@ -157,7 +159,102 @@ class GateStillOpen(Refused):
 
 
 class BadCommitment(Refused):
-    """A book of more orders than the session's `maxOrders`: (session, count)."""
+    """Books of more orders than the session takes, or of no zone: (session, zone)."""
+
+
+class GateClosed(Refused):
+    """Orders are submitted on chain before the session's gate: (session, gate)."""
+
+
+class NotFlagged(Refused):
+    """The record does not say that its order is submitted on chain: (order)."""
+
+
+class ForeignZone(Refused):
+    """The trader is registered in another zone: (trader, zone)."""
+
+
+class AlreadySubmitted(Refused):
+    """The order is submitted already: (order)."""
+
+
+class SubmissionTaken(Refused):
+    """The trader submitted another order of this side, which this one does not replace: (trader, order)."""
+
+
+class TooManySubmissions(Refused):
+    """The session takes no more orders on chain: (session)."""
+
+
+# Claims -----------------------------------------------------------------------------------------------
+
+
+class NoBond(Refused):
+    """Nothing was set aside for the session: (session)."""
+
+
+class SessionNotEnded(Refused):
+    """The session is neither proved nor void: (session)."""
+
+
+class ClaimsClosed(Refused):
+    """The time to claim is over: (session, claim_by)."""
+
+
+class AlreadyClaimed(Refused):
+    """There was a claim for this order: (order)."""
+
+
+class ForeignReceipt(Refused):
+    """Not the session's receipt signer signed it, or it is for something else: (signer, receipt signer)."""
+
+
+class SequenceOutOfRange(Refused):
+    """The session has no receipts of this sequence: (sequence, max_orders)."""
+
+
+class NotIncluded(Refused):
+    """The order is not where the proof says: (order)."""
+
+
+class NotAbsent(Refused):
+    """The proof does not show that the order is missing: (order)."""
+
+
+class Forced(Refused):
+    """The order was submitted on chain, so the operator had to clear it: (order)."""
+
+
+class NotForced(Refused):
+    """The order was not submitted on chain in this session: (order)."""
+
+
+class NotReplacing(Refused):
+    """The order does not replace the other, or is another trader's: (order, replaced)."""
+
+
+class NoClaim(Refused):
+    """There is no open claim for the order: (order)."""
+
+
+class NotDefensible(Refused):
+    """The claim rests on more than a receipt: (order)."""
+
+
+class NoReplacement(Refused):
+    """No order replaces the claimed one: (order)."""
+
+
+class DefenceClosed(Refused):
+    """The time to defend is over: (session, until)."""
+
+
+class DefenceOpen(Refused):
+    """Claims can still be defended: (session, until)."""
+
+
+class NothingToRelease(Refused):
+    """All that is left of the bond is owed to claims: (session)."""
 
 
 # Clearing ---------------------------------------------------------------------------------------------
@@ -172,7 +269,7 @@ class WrongLength(Refused):
 
 
 class WrongCarry(Refused):
-    """The carried state is not what the chunk before left: (session, zone)."""
+    """The carried state is not what the chunk before left, or the zone is closed: (session, zone)."""
 
 
 class NotAscending(Refused):
@@ -191,8 +288,16 @@ class QuantityOverflow(Refused):
     """A buyer's lane could not hold the quantity: (order)."""
 
 
-class BeneficiaryUnavailable(Refused):
-    """Orders that earn for another are not yet taken: (order)."""
+class NotSubmitted(Refused):
+    """A record says that its order was submitted on chain, and it was not: (order)."""
+
+
+class SplitOutOfRange(Refused):
+    """A flexible order's split is beyond what it allows, or it may not trade at all: (order)."""
+
+
+class SplitNotOptimal(Refused):
+    """A flexible order would rather trade in other windows, more or less: (order)."""
 
 
 class MarginalExceeded(Refused):
@@ -223,6 +328,32 @@ class SubstitutionViolated(Refused):
     """A substitution's potentials do not allow it or its flow: (index)."""
 
 
+class ZoneClosed(Refused):
+    """The grid has no such zone: (session, zone)."""
+
+
+class SubmissionOmitted(Refused):
+    """Orders of the zone that were submitted on chain were not read: (session, zone, read, submitted)."""
+
+
+class WrongClosedZone(Refused):
+    """What is brought of a closed zone is not what it left, or zones below it are missing:
+    (session, zone).
+    """
+
+
+class TooManyChildren(Refused):
+    """More zones are brought than the grid has below this one: (session, zone)."""
+
+
+class LineOverCapacity(Refused):
+    """More flows over a zone's line than it carries: (zone, window)."""
+
+
+class LineViolated(Refused):
+    """Potentials at the ends of a zone's line contradict what flows over it: (zone, window)."""
+
+
 class EnergyUnbalanced(Refused):
     """What is bought in a window is not what is sold: (window, net)."""
 
@@ -232,7 +363,7 @@ class QualityUnbalanced(Refused):
 
 
 class EnergyUnsupported(Refused):
-    """Nothing holds an energy potential at its value: the price is not the rule's: (window)."""
+    """Nothing holds an energy potential at its value: the price is not the rule's: (zone, window)."""
 
 
 class QualityUnsupported(Refused):
@@ -274,7 +405,7 @@ class StalePosting(Refused):
 
 
 class WrongPosting(Refused):
-    """No posting of this zone and day: (zone, day)."""
+    """No posting of this zone and day, or not the zone whose turn it is: (zone, day)."""
 
 
 class WrongRunStage(Refused):

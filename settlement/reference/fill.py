@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from settlement.reference.cell import Cell
 from settlement.reference.errors import MarginalExceeded
 from settlement.reference.marginal import Marginal
-from settlement.reference.schedule import BUY
+from settlement.reference.record import BUY
 from settlement.units import floor_div
 
 

@@ -72,6 +72,14 @@ def struct_hash(posting: Posting) -> bytes:
     )
 
 
+def consumed(posting: Posting, parts: int) -> bytes:
+    """What a later posting may not change once `parts` of this one are settled: prices and those parts."""
+    chain = hash_array(posting.surplus + posting.deficit)
+    for part in posting.parts[:parts]:
+        chain = keccak(chain + part)
+    return chain
+
+
 def flag_bytes(windows: int) -> int:
     """Bytes that the flags of one entry take: 2 bits a window, rounded up."""
     return (windows + 3) >> 2

@@ -1,16 +1,14 @@
-"""A schedule: what a trader signs, and the record it travels in (docs/formats.md, EIP-712 and Schedule
-record).
-
-A record omits what the call already says: the session, its kind and the zone. Exactly one record stands for
-one schedule and signature; every other byte string is refused.
+"""A schedule: quantities and limits that a trader signs, window by window (docs/formats.md, EIP-712 and
+Schedule record).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from settlement.reference import eip712
 from settlement.reference.eip712 import hash_array, keccak
 from settlement.reference.errors import MalformedRecord, Refused
+from settlement.reference.record import BUY as BUY
+from settlement.reference.record import NO_ADDRESS, NO_HASH, Head, Reader, encode_head
+from settlement.reference.record import SELL as SELL
 from settlement.reference.words import (
     address_word,
     check_address,
@@ -29,16 +27,7 @@ TYPE = (
 )
 TYPE_HASH = keccak(TYPE)
 
-BUY, SELL = 0, 1
-MOST_ENTRIES = 128
-
-NO_HASH = bytes(32)
-NO_ADDRESS = bytes(20)
-
-HEAD_BYTES = 99
 ENTRY_BYTES = 8
-SIDE_FLAG, V_FLAG, REPLACES_FLAG, BENEFICIARY_FLAG = 1, 2, 4, 8
-KNOWN_FLAGS = SIDE_FLAG | V_FLAG | REPLACES_FLAG | BENEFICIARY_FLAG
 
 
 @dataclass(frozen=True)
@@ -61,6 +50,15 @@ class Schedule:
     beneficiary: bytes = NO_ADDRESS
     """Who gets what a sell order earns; zero is the trader."""
 
+    @property
+    def windows(self) -> int:
+        return len(self.quantity_wh)
+
+    @property
+    def most_wh(self) -> int:
+        """The most it asks for or offers in a window."""
+        return max(self.quantity_wh)
+
 
 @dataclass(frozen=True)
 class SignedSchedule:
@@ -68,6 +66,8 @@ class SignedSchedule:
 
     schedule: Schedule
     signature: bytes
+    submitted: bool = False
+    """Whether its trader submitted it on chain."""
 
 
 def check(schedule: Schedule) -> None:
@@ -110,118 +110,53 @@ def struct_hash(schedule: Schedule) -> bytes:
     )
 
 
-def order_hash(separator: bytes, schedule: Schedule) -> bytes:
-    """The order's hash: the digest its trader signs."""
-    return eip712.digest(separator, struct_hash(schedule))
-
-
 # The record ---------------------------------------------------------------------------------------------
 
 
 def encode(order: SignedSchedule) -> bytes:
-    """The record of an order. ValueOutOfRange unless `r` and `s` are 32 bytes each and `v` is 27 or 28."""
-    schedule, signature = order.schedule, order.signature
+    """The record of a signed schedule."""
+    schedule = order.schedule
     check(schedule)
-    check_uint("signature", len(signature) - 65, 0)
-    flags = schedule.side * SIDE_FLAG + check_uint("v", signature[64] - 27, 1) * V_FLAG
-    tail = b""
-    if schedule.replaces != NO_HASH:
-        flags, tail = flags | REPLACES_FLAG, schedule.replaces
-    if schedule.beneficiary != NO_ADDRESS:
-        flags, tail = flags | BENEFICIARY_FLAG, tail + schedule.beneficiary
-    head = (
-        schedule.trader
-        + bytes([flags, schedule.quality])
-        + schedule.first_window.to_bytes(4, "big")
-        + bytes([len(schedule.quantity_wh)])
-        + schedule.nonce.to_bytes(8, "big")
-        + signature[:64]
+    head = Head(
+        trader=schedule.trader,
+        side=schedule.side,
+        quality=schedule.quality,
+        first_window=schedule.first_window,
+        windows=schedule.windows,
+        nonce=schedule.nonce,
+        signature=order.signature,
+        replaces=schedule.replaces,
+        beneficiary=schedule.beneficiary,
+        submitted=order.submitted,
     )
-    return head + tail + _encode_entries(schedule)
-
-
-def _encode_entries(schedule: Schedule) -> bytes:
     entries = zip(schedule.quantity_wh, schedule.limit_micro_per_kwh, strict=True)
-    return b"".join(
+    return encode_head(head) + b"".join(
         wh.to_bytes(4, "big") + twos("limit", limit, 32).to_bytes(4, "big") for wh, limit in entries
     )
 
 
-class _Reader:
-    """Takes bytes from the front of the records; MalformedRecord where they end."""
-
-    def __init__(self, data: bytes, offset: int) -> None:
-        self.data, self.start, self.at = data, offset, offset
-
-    def take(self, length: int) -> bytes:
-        if self.at + length > len(self.data):
-            raise MalformedRecord(self.start)
-        self.at += length
-        return bytes(self.data[self.at - length : self.at])
-
-    def uint(self, length: int) -> int:
-        return int.from_bytes(self.take(length), "big")
-
-    def nonzero(self, length: int) -> bytes:
-        value = self.take(length)
-        if not any(value):
-            raise MalformedRecord(self.start)
-        return value
-
-
-def decode(data: bytes, offset: int, session: bytes, kind: int, zone: int) -> tuple[SignedSchedule, int]:
-    """The order whose record starts at `offset`, and where the next one starts.
-
-    MalformedRecord if the record is truncated, has an unknown flag, a flagged field of zeros, no entry or
-    more than 128. Whether its values make sense is judged when it is cleared.
-    """
-    reader = _Reader(data, offset)
-    trader, flags = reader.take(20), reader.uint(1)
-    if flags & ~KNOWN_FLAGS:
-        raise MalformedRecord(offset)
-    code, first_window, count, nonce = (reader.uint(length) for length in (1, 4, 1, 8))
-    r_and_s = reader.take(64)
-    replaces = reader.nonzero(32) if flags & REPLACES_FLAG else NO_HASH
-    beneficiary = reader.nonzero(20) if flags & BENEFICIARY_FLAG else NO_ADDRESS
-    entries = [(reader.uint(4), signed(reader.uint(4), 32)) for _ in range(count)]
+def read(reader: Reader, head: Head, session: bytes, kind: int, zone: int) -> SignedSchedule:
+    """The schedule behind a head. Whether its values make sense is judged when it is cleared."""
+    entries = [(reader.uint(4), signed(reader.uint(4), 32)) for _ in range(head.windows)]
     schedule = Schedule(
-        trader=trader,
+        trader=head.trader,
         session=session,
         zone=zone,
-        side=flags & SIDE_FLAG,
+        side=head.side,
         kind=kind,
-        quality=code,
-        first_window=first_window,
-        nonce=nonce,
+        quality=head.quality,
+        first_window=head.first_window,
+        nonce=head.nonce,
         quantity_wh=tuple(wh for wh, _ in entries),
         limit_micro_per_kwh=tuple(limit for _, limit in entries),
-        replaces=replaces,
-        beneficiary=beneficiary,
+        replaces=head.replaces,
+        beneficiary=head.beneficiary,
     )
-    _check_decoded(schedule, offset)
-    v = 28 if flags & V_FLAG else 27
-    return SignedSchedule(schedule, r_and_s + bytes([v])), reader.at
-
-
-def _check_decoded(schedule: Schedule, offset: int) -> None:
     try:
         check(schedule)
     except Refused as cause:
-        raise MalformedRecord(offset) from cause
-
-
-def decode_all(data: bytes, session: bytes, kind: int, zone: int) -> list[SignedSchedule]:
-    """Every order of the records, which follow each other without padding."""
-    orders, offset = [], 0
-    while offset < len(data):
-        order, offset = decode(data, offset, session, kind, zone)
-        orders.append(order)
-    return orders
-
-
-def encode_all(orders: Sequence[SignedSchedule]) -> bytes:
-    """The orders' records, one after another."""
-    return b"".join(encode(order) for order in orders)
+        raise MalformedRecord(reader.start) from cause
+    return SignedSchedule(schedule, head.signature, head.submitted)
 
 
 def cover(schedule: Schedule, buy_reserve: int, sell_reserve: int) -> int:

@@ -2,6 +2,7 @@
 Grid).
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -10,8 +11,8 @@ from settlement.reference import quality
 from settlement.reference.eip712 import keccak
 from settlement.reference.errors import BadGrid, BadSession, UnknownQuality
 from settlement.reference.merkle import MOST_LEAVES
-from settlement.reference.product_id import ENERGY
-from settlement.reference.words import check_int, check_uint, word, words
+from settlement.reference.product_id import ENERGY, FLEXIBILITY_DOWN
+from settlement.reference.words import check_address, check_int, check_uint, word, words
 from settlement.units import POTENTIAL_LIMIT
 
 MOST_WINDOWS = 128
@@ -19,8 +20,16 @@ MOST_ROUNDS = 255
 MOST_CLEARING_S = 86_400
 """From a session's gate to the deadline of its proof: cash stands still that long."""
 
+MOST_ZONES = 4096
+MOST_PAIRS = 32
+"""Substitutions of a grid."""
+CHARGE_LIMIT = 1 << 29
+"""A line's charge lies strictly below, micro/kWh."""
+
 NO_PARENT = 2**32 - 1
 UNLIMITED_WH = 2**32 - 1
+
+_ADDRESS = 160
 
 _TYPES = {
     "kind": 8,
@@ -39,10 +48,13 @@ _TYPES = {
     "imbalance_min": -32,
     "imbalance_max": -32,
     "max_orders": 32,
+    "max_submitted": 32,
     "bond_nano": 64,
+    "claim_by": 64,
+    "receipt_signer": _ADDRESS,
     "certificate_run": 8,
 }
-"""Bits of each field in the order of the struct; negative for a signed one."""
+"""Bits of each field in the order of the struct; negative for a signed one, `_ADDRESS` for an address."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +86,22 @@ class SessionParams:
     imbalance_max: int
     """Highest price of an imbalance, micro/kWh."""
     max_orders: int
+    """Receipts have sequences below it."""
+    max_submitted: int
+    """How many orders may be submitted on chain besides."""
     bond_nano: int
     """Paid for each order omitted, or committed in vain."""
+    claim_by: int
+    """The last moment to claim that."""
+    receipt_signer: bytes
+    """Whose receipts count."""
     certificate_run: int
     """The settlement run that mints certificates; 0 is the first, so far the only one."""
+
+    @property
+    def bonded_claims(self) -> int:
+        """How many claims the bond pays in full."""
+        return self.max_orders + self.max_submitted
 
 
 def session_id(params: SessionParams) -> bytes:
@@ -85,6 +109,8 @@ def session_id(params: SessionParams) -> bytes:
     values = []
     for item in fields(params):
         value, bits = getattr(params, item.name), _TYPES[item.name]
+        if bits == _ADDRESS:
+            value = int.from_bytes(check_address(item.name, value), "big")
         values.append(check_uint(item.name, value, bits) if bits > 0 else check_int(item.name, value, -bits))
     return keccak(words(values))
 
@@ -96,7 +122,7 @@ def check(params: SessionParams) -> None:
     book then always has potentials, and no order can make its session unprovable.
     """
     rules = {
-        "kind": params.kind == ENERGY,
+        "kind": params.kind <= FLEXIBILITY_DOWN,
         "round": params.round < MOST_ROUNDS,
         "windows": 1 <= params.windows <= MOST_WINDOWS,
         "first_window": params.first_window >= params.day and params.first_window + params.windows <= 2**32,
@@ -105,7 +131,10 @@ def check(params: SessionParams) -> None:
         "floor": -POTENTIAL_LIMIT <= params.floor <= params.cap <= POTENTIAL_LIMIT,
         "cap": params.cap - params.floor <= POTENTIAL_LIMIT,
         "imbalance_max": -POTENTIAL_LIMIT <= params.imbalance_min <= params.imbalance_max <= POTENTIAL_LIMIT,
+        "buy_reserve": params.kind == ENERGY or params.buy_reserve == params.sell_reserve == 0,
         "max_orders": 1 <= params.max_orders <= MOST_LEAVES,
+        "max_submitted": 0 <= params.max_submitted <= MOST_LEAVES - params.max_orders,
+        "receipt_signer": params.bond_nano == 0 or any(params.receipt_signer),
         "certificate_run": params.certificate_run == 0,
     }
     for name, holds in rules.items():
@@ -134,6 +163,21 @@ class Grid:
     def pairs(self) -> list[tuple[int, int]]:
         """The substitutions as (from, to)."""
         return list(zip(self.substitutions[::2], self.substitutions[1::2], strict=True))
+
+    @property
+    def zones(self) -> int:
+        return len(self.parents)
+
+    def children(self, zone: int) -> range:
+        """The zones right below: numbered breadth first, they are neighbours, behind those of the zones
+        before.
+        """
+        first = bisect_left(self.parents, zone, lo=1)
+        return range(first, bisect_right(self.parents, zone, lo=first))
+
+    @property
+    def has_lines(self) -> bool:
+        return self.zones > 1
 
 
 def single_zone(qualities: Sequence[int], substitutions: Sequence[tuple[int, int]]) -> Grid:
@@ -169,6 +213,8 @@ def _check_qualities(grid: Grid) -> None:
 
 def _check_substitutions(grid: Grid) -> None:
     count = len(grid.qualities)
+    if len(grid.substitutions) > 2 * MOST_PAIRS:
+        raise BadGrid("substitutions")
     if len(grid.substitutions) % 2 or any(not 0 <= index < count for index in grid.substitutions):
         raise BadGrid("substitutions")
     pairs = grid.pairs()
@@ -184,14 +230,20 @@ def _check_substitutions(grid: Grid) -> None:
 
 
 def _check_zones(grid: Grid) -> None:
-    if not len(grid.parents) == len(grid.charges) == len(grid.capacities) or not grid.parents:
+    """Breadth-first numbering: parents come before their children, and do not fall."""
+    if not len(grid.parents) == len(grid.charges) == len(grid.capacities):
+        raise BadGrid("zones")
+    if not 1 <= grid.zones <= MOST_ZONES:
         raise BadGrid("zones")
     for values in (grid.parents, grid.charges, grid.capacities):
         for value in values:
             check_uint("grid", value, 32)
-    if grid.parents[0] != NO_PARENT or any(grid.parents[z] >= z for z in range(1, len(grid.parents))):
+    below = grid.parents[1:]
+    if grid.parents[0] != NO_PARENT or any(parent >= zone for zone, parent in enumerate(below, start=1)):
         raise BadGrid("parents")
-    if any(charge < 1 for charge in grid.charges[1:]):
+    if any(after < before for before, after in pairwise(below)):
+        raise BadGrid("parents")
+    if any(not 1 <= charge < CHARGE_LIMIT for charge in grid.charges[1:]):
         raise BadGrid("charges")
 
 

@@ -1,8 +1,9 @@
 """Settlement, the first run: contracted against metered, window by window (docs/formats.md, Settlement).
 
-A posting's parts are gone over twice. `settle_entry` prices each account's imbalance, allots what it
-delivered to its obligations and tallies claims and deliveries; after `close`, `certify_account` turns claims
-into certificates in proportion to what was delivered. Both carry one state from part to part as a hash.
+The parts of a day's postings are gone over twice, zone by zone. `settle_entry` prices each account's
+imbalance, allots what it delivered to its obligations and tallies claims and deliveries; after `close`,
+`certify_account` turns claims into certificates in proportion to what was delivered. Both carry one state
+from part to part as a hash.
 
 Arrays are indexed `q * W + w`, q the grid's dense quality index, w counted from the day's first window.
 """
@@ -15,7 +16,7 @@ from settlement.reference.eip712 import keccak
 from settlement.reference.errors import BadEntry, EnergyNotConserved, WrongLength
 from settlement.reference.fill import pro_rata
 from settlement.reference.posting import Entry
-from settlement.reference.schedule import NO_ADDRESS
+from settlement.reference.record import NO_ADDRESS
 from settlement.reference.words import address_word, check_int, check_uint, word, words
 
 Holdings = Mapping[tuple[int, int, int], int]
@@ -231,8 +232,10 @@ def close(day: Day, carry: RunCarry, claims: Holdings, obligations: Holdings) ->
 # Certifying ---------------------------------------------------------------------------------------------
 
 
-def certify_start(carry: RunCarry) -> RunCarry:
-    """What a closed run leaves to certification, which goes over the parts from the first again."""
+def zone_start(carry: RunCarry) -> RunCarry:
+    """What a zone's last part leaves to the next zone, and the last zone's to certification, which goes over
+    all parts from the first again.
+    """
     return replace(carry, last_account=NO_ADDRESS, parts=0)
 
 

@@ -5,8 +5,8 @@ A constraint reads `y_b <= y_a + c`. Where it is tight, in the highest vector b 
 lower; in the lowest vector a is held by b likewise. An entry at its outer bound is held by it. If all are
 held, the vectors are the extreme ones, and so the price is the rule's and nobody's choice.
 
-Of one zone, the constraints are its cells' (`lower <= e - y <= upper`) and the substitutions' (`y_from <=
-y_to`, equal where something flows).
+The constraints here are those of cells (`lower <= e - y <= upper`) and of substitutions (`y_from <=
+y_to`, equal where something flows); `split` and `line` have the others.
 """
 
 from settlement.reference.cell import Cell
@@ -53,8 +53,9 @@ def check_substitution(index: int, giver: Potential, taker: Potential) -> None:
 
 
 def check_flow(index: int, giver: Potential, taker: Potential, flow: int) -> None:
-    """SubstitutionViolated if something flows between qualities of different premium."""
-    if flow > 0 and (giver.lo, giver.hi) != (taker.lo, taker.hi):
+    """SubstitutionViolated if something flows between qualities of different premium, or beyond a uint64."""
+    unequal = (giver.lo, giver.hi) != (taker.lo, taker.hi)
+    if flow > 0 and (unequal or flow >> 64):
         raise SubstitutionViolated(index)
 
 

@@ -9,9 +9,11 @@ import coincurve
 from settlement import matching
 from settlement.reference import eip712, merkle, product_id, schedule
 from settlement.reference.accounts import BALANCING_PARTY, OPERATOR, PROSUMER, Member
-from settlement.reference.clearing import Carry, Commitment, Header, ZonePosting
+from settlement.reference.clearing import Carry, Header, ZonePosting
+from settlement.reference.closing import Commitment
 from settlement.reference.exchange import Exchange
 from settlement.reference.marginal import Marginal
+from settlement.reference.orders import encode_all, order_hash
 from settlement.reference.potential import Potential
 from settlement.reference.product_id import ProductId
 from settlement.reference.schedule import Schedule, SignedSchedule
@@ -24,6 +26,7 @@ DAY = 960_000
 WINDOWS = 4
 OPENING = DAY * WINDOW_LENGTH - 86_400
 GATE, COMMIT_BY, PROVE_BY = OPENING + 3600, OPENING + 3900, OPENING + 7200
+CLAIM_BY = PROVE_BY + 5 * 86_400
 DAY_END = (DAY + WINDOWS) * WINDOW_LENGTH
 RICH = 10**15
 
@@ -73,7 +76,10 @@ def make_params(**changes: Any) -> SessionParams:
         imbalance_min=-500_000,
         imbalance_max=900_000,
         max_orders=1000,
+        max_submitted=10,
         bond_nano=0,
+        claim_by=CLAIM_BY,
+        receipt_signer=bytes(20),
         certificate_run=0,
     )
     return replace(base, **changes)
@@ -111,7 +117,7 @@ def make_schedule(session: bytes, trader: bytes, **changes: Any) -> Schedule:
 
 
 def sign(exchange: Exchange, order: Schedule) -> SignedSchedule:
-    digest = schedule.order_hash(exchange.separator, order)
+    digest = order_hash(exchange.separator, order)
     return SignedSchedule(order, sign_digest(KEYS[order.trader], digest))
 
 
@@ -131,7 +137,7 @@ class Posted:
 
 
 def hash_of(exchange: Exchange, order: SignedSchedule) -> bytes:
-    return schedule.order_hash(exchange.separator, order.schedule)
+    return order_hash(exchange.separator, order.schedule)
 
 
 def ascending(exchange: Exchange, orders: Sequence[SignedSchedule]) -> tuple[SignedSchedule, ...]:
@@ -199,19 +205,28 @@ def honest_posting(
 
 def bring(exchange: Exchange, session: bytes, posted: Posted, chunk: int = 3) -> Carry | None:
     """Sends a posting up to its last chunk."""
-    exchange.commit_book(GATE, session, posted.commitment)
+    commit(exchange, GATE, session, posted.commitment)
     exchange.post_header(GATE, session, posted.header)
     carry = None
     for start in range(0, len(posted.orders), chunk):
-        records = schedule.encode_all(posted.orders[start : start + chunk])
-        carry = exchange.clear(GATE, session, posted.header, posted.zone, carry, records)
+        records = encode_all(posted.orders[start : start + chunk])
+        carry = exchange.clear(GATE, session, 0, posted.header, posted.zone, carry, records)
     return carry
 
 
 def prove(exchange: Exchange, session: bytes, posted: Posted, chunk: int = 3) -> None:
     """Sends a whole posting."""
-    carry = bring(exchange, session, posted, chunk)
-    exchange.close_zone(GATE, session, posted.header, posted.zone, carry, posted.flows)
+    close(exchange, session, posted, bring(exchange, session, posted, chunk))
+
+
+def commit(exchange: Exchange, now: int, session: bytes, *books: Commitment) -> None:
+    """Commits to the books of the next zones."""
+    exchange.commit_books(now, session, [one.count for one in books], [one.root for one in books])
+
+
+def close(exchange: Exchange, session: bytes, posted: Posted, carry: Carry | None) -> None:
+    """Closes the only zone, which proves the session."""
+    exchange.close_zone(GATE, session, 0, posted.header, posted.zone, carry, (), posted.flows)
 
 
 # A first trade ------------------------------------------------------------------------------------------

@@ -11,18 +11,19 @@ from pkgutil import resolve_name
 import pytest
 
 from settlement import cli
-from settlement.bench import chain, community, machine, registry
+from settlement.bench import chain, community, machine, registry, trees
 from settlement.bench import cli as bench_cli
 from settlement.bench.chain import Repetition
 from settlement.bench.community import GRIDS, Shape, quality_of
 from settlement.bench.gas import DayGas
 from settlement.bench.registry import Bench, Figures, Tell
+from settlement.chain.steps import Step
 from settlement.errors import InputError
 from settlement.reference import session
 from settlement.reference.schedule import BUY, SELL
 
 GAS = {
-    "commitBook": 100,
+    "commitBooks": 100,
     "postHeader": 200,
     "clear": 9_000,
     "closeZone": 700,
@@ -78,7 +79,7 @@ Run = Callable[..., tuple[int, str, str]]
 def test_the_command_and_its_benches_are_registered_and_can_be_found() -> None:
     assert "bench" in entry_points(group=cli.GROUP).names
     found = registry.find_benches()
-    assert {"gas", "chain"} <= set(found)
+    assert {"gas", "chain", "match"} <= set(found)
     for name, bench in found.items():
         assert bench.name == name
         assert "\n" not in bench.summary
@@ -183,3 +184,20 @@ def test_days_begin_where_slots_begin_and_follow_each_other() -> None:
         assert community.first_window(day) % 16 == 0
         assert community.midnight_of(day) < community.gate_of(day + 1) < community.midnight_of(day + 1)
     assert community.first_window(1) - community.first_window(0) == community.WINDOWS
+
+
+def test_a_tree_of_zones_counts_each_level_by_its_last_zone() -> None:
+    assert trees.sample() == [0, 4, 34, 434]
+    grid = trees.grid_of(Shape())
+    session.check_grid(grid)
+    assert (grid.zones, len(grid.children(0)), len(grid.children(4))) == (435, 4, 7)
+    step = operator_step("closeZone", 1_000)
+    each = {zone: [operator_step("clear", 9_000), step] for zone in trees.sample()}
+    shown, more = trees.figures(10.0, [operator_step("commitBooks", 435)], each)
+    assert more["gas_clear_435_zones"] == 435 * 9_000
+    assert shown["clear_gas_per_window_order_435_zones"] == round(435 * 10_001 / (435 * 4800), 1)
+    assert shown["clear_gas_435_zones_to_one"] == 0.21
+
+
+def operator_step(name: str, gas: int) -> Step:
+    return Step(name, bytes(32), 1, gas)

@@ -227,3 +227,18 @@ def test_every_book_within_floor_and_cap_has_potentials_up_to_sixty_seven_qualit
     clearing = cleared(book_of(*unsold, *unmet), market)
     assert not clearing.fills_wh.any()
     assert -clearing.quality.high[-1].item() == 66 * (PRICE_CAP - PRICE_FLOOR)
+
+
+def test_an_isolated_zone_clears_by_itself() -> None:
+    market = make_market(parent=[ROOT, 0, 1], charge=[0, 1, 1], capacity_wh=[0, 0, 9])
+    rows = [(BUY, 5, 300, 0), (SELL, 5, 100, 1), (BUY, 3, 200, 2), (SELL, 1, 250, 0)]
+    clearing = cleared(book_of(*rows), market)
+    assert clearing.fills_wh.tolist() == [1, 3, 3, 1]
+    assert clearing.flows_wh.ravel().tolist() == [0, 0, 3]
+
+
+def test_many_windows_of_few_orders_clear_at_once() -> None:
+    windows = 5_000
+    rows = [(side, 1, limit, 0, 0, w) for w in range(windows) for side, limit in ((BUY, w), (SELL, 2_500))]
+    clearing = cleared(book_of(*rows), make_market(windows))
+    assert clearing.fills_wh.sum() == 2 * 2_500

@@ -14,6 +14,8 @@ from reference_world import (
     Posted,
     bring,
     clear_book,
+    close,
+    commit,
     honest_posting,
     make_exchange,
     make_params,
@@ -70,9 +72,9 @@ def test_an_honest_clearing_is_accepted_and_fills_as_the_matcher_says(
     posted = honest_posting(exchange, session, orders)
     carry = None
     if not orders:
-        exchange.commit_book(GATE, session, posted.commitment)
+        commit(exchange, GATE, session, posted.commitment)
         exchange.post_header(GATE, session, posted.header)
-        exchange.close_zone(GATE, session, posted.header, posted.zone, carry, posted.flows)
+        close(exchange, session, posted, carry)
     else:
         prove(exchange, session, posted, chunk)
     assert exchange.stage(GATE, session) is Stage.PROVED
@@ -157,7 +159,7 @@ def test_a_book_with_an_order_missing_is_refused(
     partial = replace(honest_posting(exchange, session, kept), commitment=honest.commitment)
     carry = bring(exchange, session, partial)
     with pytest.raises(Refused):
-        exchange.close_zone(GATE, session, partial.header, partial.zone, carry, partial.flows)
+        close(exchange, session, partial, carry)
 
 
 def at_price(

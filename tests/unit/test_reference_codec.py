@@ -32,6 +32,7 @@ from settlement.reference.errors import (
     ValueOutOfRange,
 )
 from settlement.reference.marginal import Marginal
+from settlement.reference.orders import decode_all, encode_all
 from settlement.reference.packed_windows import HOME, WIDE, Lanes
 from settlement.reference.posting import Entry
 from settlement.reference.potential import Potential
@@ -153,7 +154,7 @@ def orders(draw: st.DrawFn) -> SignedSchedule:
 
 @given(st.lists(orders(), max_size=3))
 def test_records_decode_to_their_orders(book: list[SignedSchedule]) -> None:
-    assert schedule.decode_all(schedule.encode_all(book), SESSION, 0, 2) == book
+    assert decode_all(encode_all(book), SESSION, 0, 2) == book
 
 
 @given(orders(), st.data())
@@ -161,10 +162,10 @@ def test_a_changed_record_is_another_order_or_none(order: SignedSchedule, data: 
     record = bytearray(schedule.encode(order))
     record[data.draw(st.integers(0, len(record) - 1))] ^= data.draw(st.integers(1, 255))
     try:
-        changed = schedule.decode_all(bytes(record), SESSION, 0, 2)
+        changed = decode_all(bytes(record), SESSION, 0, 2)
     except MalformedRecord:
         return
-    assert schedule.encode_all(changed) == bytes(record)
+    assert encode_all(changed) == bytes(record)
     assert changed != [order]
 
 
@@ -173,9 +174,9 @@ def test_a_truncated_or_padded_record_is_refused(order: SignedSchedule, data: st
     record = schedule.encode(order)
     cut = data.draw(st.integers(1, len(record) - 1))
     with pytest.raises(MalformedRecord):
-        schedule.decode_all(record[:cut], SESSION, 0, 2)
+        decode_all(record[:cut], SESSION, 0, 2)
     with pytest.raises(MalformedRecord):
-        schedule.decode_all(record + bytes(cut % 98 + 1), SESSION, 0, 2)
+        decode_all(record + bytes(cut % 98 + 1), SESSION, 0, 2)
 
 
 def test_a_flagged_field_of_zeros_is_not_canonical() -> None:
@@ -185,8 +186,8 @@ def test_a_flagged_field_of_zeros_is_not_canonical() -> None:
     for flag, length in ((4, 32), (8, 20)):
         flagged = head[:20] + bytes([flag]) + head[21:]
         with pytest.raises(MalformedRecord):
-            schedule.decode_all(flagged + bytes(length) + entries, SESSION, 0, 2)
-        assert schedule.decode_all(flagged + b"\x01" * length + entries, SESSION, 0, 2)
+            decode_all(flagged + bytes(length) + entries, SESSION, 0, 2)
+        assert decode_all(flagged + b"\x01" * length + entries, SESSION, 0, 2)
 
 
 @pytest.mark.parametrize("entries", [0, 129])

@@ -25,6 +25,7 @@ from reference_world import (
     ascending,
     bring,
     claim_id,
+    commit,
     hash_of,
     honest_posting,
     make_exchange,
@@ -38,13 +39,15 @@ from reference_world import (
 
 from settlement.reference import eip712, errors, schedule
 from settlement.reference.accounts import NETWORK_OPERATOR, PROSUMER, Member
-from settlement.reference.clearing import Commitment
+from settlement.reference.closing import Commitment
 from settlement.reference.exchange import Exchange, Stage
 from settlement.reference.exchange.events import (
     ScheduleCleared,
     ScheduleIneligible,
 )
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
+from settlement.reference.orders import encode_all
+from settlement.reference.session import NO_PARENT
 
 # Sessions in time ---------------------------------------------------------------------------------------
 
@@ -55,13 +58,13 @@ def test_a_session_is_void_when_its_book_is_late() -> None:
     assert exchange.stage(COMMIT_BY, session) is Stage.OPEN
     assert exchange.stage(COMMIT_BY + 1, session) is Stage.VOID
     with pytest.raises(errors.WrongStage):
-        exchange.commit_book(COMMIT_BY + 1, session, Commitment(0, bytes(32)))
+        commit(exchange, COMMIT_BY + 1, session, Commitment(0, bytes(32)))
 
 
 def test_a_session_is_void_when_its_proof_is_late() -> None:
     exchange = make_exchange()
     session = opened(exchange)
-    exchange.commit_book(COMMIT_BY, session, Commitment(0, bytes(32)))
+    commit(exchange, COMMIT_BY, session, Commitment(0, bytes(32)))
     assert exchange.stage(PROVE_BY, session) is Stage.COMMITTED
     assert exchange.stage(PROVE_BY + 1, session) is Stage.VOID
 
@@ -70,7 +73,7 @@ def test_a_book_is_not_committed_before_the_gate() -> None:
     exchange = make_exchange()
     session = opened(exchange)
     with pytest.raises(errors.GateStillOpen):
-        exchange.commit_book(GATE - 1, session, Commitment(0, bytes(32)))
+        commit(exchange, GATE - 1, session, Commitment(0, bytes(32)))
 
 
 def test_sessions_follow_one_another() -> None:
@@ -84,6 +87,8 @@ def test_sessions_follow_one_another() -> None:
 
 BAD_PARAMS = [
     {"kind": 3},
+    {"kind": 1},
+    {"kind": 2, "buy_reserve": 0},
     {"round": 1},
     {"windows": 0},
     {"windows": WINDOWS + 1},
@@ -98,6 +103,10 @@ BAD_PARAMS = [
     {"imbalance_min": 900_001},
     {"max_orders": 0},
     {"max_orders": 2**20},
+    {"max_submitted": 2**20 - 1000},
+    {"claim_by": PROVE_BY + 86_399},
+    {"claim_by": PROVE_BY + 30 * 86_400 + 1},
+    {"bond_nano": 1},
     {"certificate_run": 1},
 ]
 
@@ -115,8 +124,6 @@ def test_between_gate_and_end_only_clearing_changes_accounts() -> None:
     session = opened(exchange)
     for attempt in (
         lambda now: exchange.deposit(now, BUYER, 1),
-        lambda now: exchange.request_withdrawal(now, BUYER, 1),
-        lambda now: exchange.execute_withdrawal(now, BUYER),
         lambda now: exchange.register(now, bytes([9] * 20), Member(PROSUMER)),
         lambda now: exchange.change_member(now, BUYER, 0, 0, True),
         lambda now: exchange.transfer(now, BUYER, OTHER, claim_id(), 0),
@@ -128,17 +135,29 @@ def test_between_gate_and_end_only_clearing_changes_accounts() -> None:
     assert exchange.stage(COMMIT_BY + 1, session) is Stage.VOID
 
 
+def test_a_withdrawal_promised_before_is_paid_but_not_changed_while_a_session_clears() -> None:
+    exchange = make_exchange()
+    exchange.request_withdrawal(OPENING, BUYER, 1000)
+    opened(exchange)
+    with pytest.raises(errors.ClearingInProgress):
+        exchange.request_withdrawal(GATE, BUYER, 0)
+    exchange.execute_withdrawal(GATE, BUYER)
+    exchange.request_withdrawal(GATE, BUYER, 5)
+    with pytest.raises(errors.WithdrawalNotReady):
+        exchange.execute_withdrawal(GATE, BUYER)
+
+
 def test_an_error_leaves_the_state_as_it_was() -> None:
     exchange = make_exchange()
     session = opened(exchange)
     orders = [sign(exchange, make_schedule(session, BUYER, nonce=n)) for n in range(3)]
     posted = honest_posting(exchange, session, orders)
-    exchange.commit_book(GATE, session, posted.commitment)
+    commit(exchange, GATE, session, posted.commitment)
     exchange.post_header(GATE, session, posted.header)
     before = exchange.state.copy()
-    records = schedule.encode_all([*posted.orders, posted.orders[0]])
+    records = encode_all([*posted.orders, posted.orders[0]])
     with pytest.raises(errors.NotAscending):
-        exchange.clear(GATE, session, posted.header, posted.zone, None, records)
+        exchange.clear(GATE, session, 0, posted.header, posted.zone, None, records)
     assert exchange.state == before
 
 
@@ -170,7 +189,6 @@ MALFORMED = [
     ({"limit_micro_per_kwh": (6_000_001,)}, errors.LimitOutOfRange),
     ({"quantity_wh": (2**16,)}, errors.QuantityOverflow),
     ({"quality": 5}, errors.UnknownQuality),
-    ({"beneficiary": OTHER, "side": 1}, errors.BeneficiaryUnavailable),
 ]
 
 
@@ -181,11 +199,11 @@ def test_an_order_that_fits_no_session_reverts_the_chunk(
     exchange = make_exchange()
     session = opened(exchange)
     posted = honest_posting(exchange, session, [])
-    exchange.commit_book(GATE, session, posted.commitment)
+    commit(exchange, GATE, session, posted.commitment)
     exchange.post_header(GATE, session, posted.header)
     record = schedule.encode(sign(exchange, make_schedule(session, BUYER, **changes)))
     with pytest.raises(error):
-        exchange.clear(GATE, session, posted.header, posted.zone, None, record)
+        exchange.clear(GATE, session, 0, posted.header, posted.zone, None, record)
 
 
 INELIGIBLE = [
@@ -357,13 +375,6 @@ def test_what_may_not_move() -> None:
         exchange.transfer(GATE, BUYER, OTHER, claim_id(), 1)
 
 
-def test_a_grid_of_several_zones_is_not_this_model_s() -> None:
-    exchange = make_exchange()
-    tree = replace(GRID, parents=(2**32 - 1, 0), charges=(0, 1), capacities=(2**32 - 1, 5))
-    with pytest.raises(errors.BadGrid):
-        exchange.add_grid(tree)
-
-
 BAD_GRIDS = [
     {"qualities": (3, 11)},
     {"qualities": (0, 3, 3)},
@@ -373,6 +384,12 @@ BAD_GRIDS = [
     {"substitutions": (1, 0, 2)},
     {"substitutions": (1, 0, 2, 3)},
     {"parents": (0,)},
+    {"parents": ()},
+    {"parents": (NO_PARENT, 0), "charges": (0,)},
+    {"parents": (NO_PARENT, 1), "charges": (0, 1), "capacities": (0, 1)},
+    {"parents": (NO_PARENT, 0, 1, 0), "charges": (0, 1, 1, 1), "capacities": (0, 1, 1, 1)},
+    {"parents": (NO_PARENT, 0), "charges": (0, 0), "capacities": (0, 1)},
+    {"parents": (NO_PARENT, 0), "charges": (0, 2**29), "capacities": (0, 1)},
 ]
 
 

@@ -83,7 +83,7 @@ def test_an_imbalance_is_paid_at_the_price_of_its_sign() -> None:
 @settings(deadline=None)
 def test_certificates_sum_to_what_was_delivered_of_the_claimed(community: Accounts) -> None:
     run, _ = settled(community)
-    carry = settlement.certify_start(run)
+    carry = settlement.zone_start(run)
     minted: dict[tuple[int, int], int] = {}
     for _, claims, _ in community:
         carry, certificates = settlement.certify_account(DAY, carry, claims)

@@ -17,6 +17,7 @@ from reference_world import (
     WINDOWS,
     address_of,
     claim_id,
+    commit,
     honest_posting,
     make_exchange,
     make_params,
@@ -27,13 +28,14 @@ from reference_world import (
     trade,
 )
 
-from settlement.reference import eip712, errors, posting, product_id, schedule
+from settlement.reference import eip712, errors, posting, product_id
 from settlement.reference.exchange import Exchange, RunStage
 from settlement.reference.exchange.events import (
     AccountSettled,
     RunSettled,
     ScheduleIneligible,
 )
+from settlement.reference.orders import encode_all
 from settlement.reference.posting import Entry, Posting
 
 # Settlement ---------------------------------------------------------------------------------------------
@@ -65,9 +67,9 @@ def settled_day(exchange: Exchange, metered: dict[bytes, int]) -> None:
     exchange.post_metering(DAY_END, message, signed_by(exchange, message))
     carry = None
     for part in packed:
-        carry = exchange.settle(DAY_END, DAY, carry, part)
+        carry = exchange.settle(DAY_END, 0, DAY, carry, part)
     for part in packed:
-        carry = exchange.certify(DAY_END, DAY, carry, part)
+        carry = exchange.certify(DAY_END, 0, DAY, carry, part)
 
 
 def free_cash(exchange: Exchange) -> dict[bytes, int]:
@@ -119,8 +121,8 @@ def test_what_members_owe_binds_the_balancing_party() -> None:
 def test_no_session_opens_while_nobody_could_pay_what_is_owed() -> None:
     exchange = make_exchange(deposit=0)
     settled_day(exchange, {BUYER: -1000, SELLER: 1000})
-    exchange.open_day(DAY + WINDOWS, WINDOWS, 1)
-    later = {"day": DAY + WINDOWS, "first_window": DAY + WINDOWS}
+    exchange.open_day(DAY + 2 * WINDOWS, WINDOWS, 1)
+    later = {"day": DAY + 2 * WINDOWS, "first_window": DAY + 2 * WINDOWS}
     times = {"gate": DAY_END + 10, "commit_by": DAY_END + 20, "prove_by": DAY_END + 30}
     with_debt = make_params(**later, **times)
     owed, party = exchange.state.total_negative, exchange.cash(DAY_END, BALANCING_ADDRESS).free
@@ -129,12 +131,12 @@ def test_no_session_opens_while_nobody_could_pay_what_is_owed() -> None:
         exchange.open_session(DAY_END, with_debt)
     exchange.deposit(DAY_END, BALANCING_ADDRESS, owed - party)
     session = exchange.open_session(DAY_END, with_debt)
-    order = make_schedule(session, BUYER, first_window=DAY + WINDOWS)
+    order = make_schedule(session, BUYER, first_window=DAY + 2 * WINDOWS)
     posted = honest_posting(exchange, session, [], [sign(exchange, order)])
-    exchange.commit_book(DAY_END + 10, session, posted.commitment)
+    commit(exchange, DAY_END + 10, session, posted.commitment)
     exchange.post_header(DAY_END + 10, session, posted.header)
-    records = schedule.encode_all(posted.orders)
-    exchange.clear(DAY_END + 10, session, posted.header, posted.zone, None, records)
+    records = encode_all(posted.orders)
+    exchange.clear(DAY_END + 10, session, 0, posted.header, posted.zone, None, records)
     assert [e.reason for e in exchange.events if isinstance(e, ScheduleIneligible)] == [1]
 
 
@@ -181,7 +183,7 @@ def test_a_correction_leaves_settled_parts_alone() -> None:
     exchange = make_exchange()
     message, packed = metered_day({BUYER: -1})
     exchange.post_metering(DAY_END, message, signed_by(exchange, message))
-    carry = exchange.settle(DAY_END, DAY, None, packed[0])
+    carry = exchange.settle(DAY_END, 0, DAY, None, packed[0])
     first, last = sorted(PROSUMER_ADDRESSES)[0], sorted(PROSUMER_ADDRESSES)[-1]
     changes_settled, _ = metered_day({BUYER: -1, first: 77}, sequence=2)
     with pytest.raises(errors.BadPosting):
@@ -189,8 +191,8 @@ def test_a_correction_leaves_settled_parts_alone() -> None:
     corrected, repacked = metered_day({BUYER: -1, last: 99}, sequence=2)
     exchange.post_metering(DAY_END, corrected, signed_by(exchange, corrected))
     with pytest.raises(errors.WrongPart):
-        exchange.settle(DAY_END, DAY, carry, packed[1])
-    carry = exchange.settle(DAY_END, DAY, carry, repacked[1])
+        exchange.settle(DAY_END, 0, DAY, carry, packed[1])
+    carry = exchange.settle(DAY_END, 0, DAY, carry, repacked[1])
     assert exchange.run(DAY).stage is RunStage.SETTLED
 
 
@@ -200,9 +202,9 @@ def test_parts_go_in_order_with_what_the_last_one_left() -> None:
     message, packed = metered_day({})
     exchange.post_metering(DAY_END, message, signed_by(exchange, message))
     with pytest.raises(errors.WrongPart):
-        exchange.settle(DAY_END, DAY, None, packed[1])
-    carry = exchange.settle(DAY_END, DAY, None, packed[0])
+        exchange.settle(DAY_END, 0, DAY, None, packed[1])
+    carry = exchange.settle(DAY_END, 0, DAY, None, packed[0])
     with pytest.raises(errors.WrongRunCarry):
-        exchange.settle(DAY_END, DAY, replace(carry, cash=carry.cash + 1), packed[1])
+        exchange.settle(DAY_END, 0, DAY, replace(carry, cash=carry.cash + 1), packed[1])
     with pytest.raises(errors.WrongRunStage):
-        exchange.certify(DAY_END, DAY, carry, packed[0])
+        exchange.certify(DAY_END, 0, DAY, carry, packed[0])

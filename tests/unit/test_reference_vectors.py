@@ -25,8 +25,10 @@ from settlement.reference import (
 )
 from settlement.reference.exchange.events import ScheduleCleared
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
+from settlement.reference.orders import encode_all, order_hash
 from settlement.reference.posting import Entry, Posting
 from settlement.reference.product_id import ProductId
+from settlement.reference.receipts import Cancel, Receipt
 from settlement.reference.schedule import Schedule, SignedSchedule
 from settlement.reference.session import Grid, SessionParams
 
@@ -54,7 +56,10 @@ PARAMS = SessionParams(
     imbalance_min=-500_000,
     imbalance_max=900_000,
     max_orders=1_000_000,
+    max_submitted=48_575,
     bond_nano=5_000_000_000,
+    claim_by=1_728_430_200,
+    receipt_signer=bytes.fromhex("90f79bf6eb2c4f870365e785982e1f101e93b906"),
     certificate_run=0,
 )
 GRID = Grid((0, 3, 11), (1, 0, 2, 1), (2**32 - 1,), (0,), (2**32 - 1,))
@@ -97,6 +102,8 @@ MESSAGES = {
     "Transfer": Transfer(
         TRADER, OTHER, product_id.encode(ProductId(960_010, 1800, 0, 3, round=2)), 250, 4, 1_728_000_000
     ),
+    "Receipt": Receipt(session.session_id(PARAMS), bytes([5] * 32), 2**32 - 1),
+    "Cancel": Cancel(bytes([6] * 32), session.session_id(PARAMS)),
     "Acceptance": Acceptance(
         OTHER, TRADER, product_id.encode(ProductId(960_010, 1800, 0, 3)), 250, 0, 2**256 - 1
     ),
@@ -156,7 +163,7 @@ def schedule_vectors() -> Any:
                 "name": name,
                 **vars(order),
                 "struct_hash": schedule.struct_hash(order),
-                "digest": schedule.order_hash(SEPARATOR, order),
+                "digest": order_hash(SEPARATOR, order),
                 "signature": SIGNATURE,
                 "record": schedule.encode(SignedSchedule(order, SIGNATURE)),
                 "cover_nano": schedule.cover(order, PARAMS.buy_reserve, PARAMS.sell_reserve),
@@ -215,19 +222,19 @@ def clearing_vectors() -> Any:
     orders = [world.sign(exchange, order) for order in clearing_orders(session_id)]
     posted = world.honest_posting(exchange, session_id, orders)
     energy, marginals = clearing.zone_words(posted.zone)
-    exchange.commit_book(world.GATE, session_id, posted.commitment)
+    world.commit(exchange, world.GATE, session_id, posted.commitment)
     exchange.post_header(world.GATE, session_id, posted.header)
     carry, chunks = None, []
     for part in (posted.orders[:4], posted.orders[4:]):
-        records = schedule.encode_all(part)
-        carry = exchange.clear(world.GATE, session_id, posted.header, posted.zone, carry, records)
+        records = encode_all(part)
+        carry = exchange.clear(world.GATE, session_id, 0, posted.header, posted.zone, carry, records)
         left = clearing.carry_hash(posted.zone, carry)
         cells = [str(word) for word in clearing.cell_words(carry)]
         frontier = {"count": carry.frontier.count, "frontier": carry.frontier.words}
         chunks.append(
             {"records": records, "cells": cells, "last_hash": carry.last_hash, **frontier, "carry": left}
         )
-    exchange.close_zone(world.GATE, session_id, posted.header, posted.zone, carry, posted.flows)
+    world.close(exchange, session_id, posted, carry)
     return {
         "chain_id": world.CHAIN_ID,
         "contract": world.CONTRACT,
@@ -319,6 +326,8 @@ TYPES = {
         "uint32 zone,uint32 firstWindow,uint16 windows,uint32 sequence,uint32 accounts,bytes32 commitments,"
         "int32[] surplusMicroPerKWh,int32[] deficitMicroPerKWh,bytes32[] parts"
     ),
+    "Receipt": "bytes32 session,bytes32 hash,uint32 sequence",
+    "Cancel": "bytes32 orderHash,bytes32 session",
     "Withdrawal": "address account,uint256 amountNano,uint256 nonce,uint256 deadline",
     "Transfer": "address from,address to,uint256 id,uint256 amountWh,uint256 nonce,uint256 deadline",
     "Acceptance": "address to,address from,uint256 id,uint256 amountWh,uint256 nonce,uint256 deadline",
@@ -341,7 +350,7 @@ def test_a_wallet_hashes_a_schedule_alike(order: Schedule) -> None:
     o = order
     head = [o.trader, o.session, o.zone, o.side, o.kind, o.quality, o.first_window, o.nonce, o.replaces]
     values = [*head, o.beneficiary, list(o.quantity_wh), list(o.limit_micro_per_kwh)]
-    assert wallet_digest("Schedule", values) == schedule.order_hash(SEPARATOR, order)
+    assert wallet_digest("Schedule", values) == order_hash(SEPARATOR, order)
 
 
 def test_a_wallet_hashes_a_posting_alike() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from settlement.chain import compile as compiler
+from settlement.chain import deploy
 
 SOURCE = "contracts/Exchange.sol"
 OWN_TO_THE_EXCHANGE = ["_nonces"]
@@ -48,7 +49,7 @@ def spelled(layout: dict[str, Any], name: str) -> str:
     return json.dumps([kind["label"], kind["numberOfBytes"], kind["encoding"], inner, members])
 
 
-@pytest.mark.parametrize("module", ["ClearingModule", "SettlementModule"])
+@pytest.mark.parametrize("module", deploy.MODULES)
 def test_a_module_shares_every_slot_it_knows(layouts: dict[str, Any], module: str) -> None:
     exchange, shared = slots(layouts["Exchange"]), slots(layouts[module])
     assert len(shared) > 20

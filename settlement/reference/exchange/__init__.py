@@ -1,9 +1,10 @@
-"""The whole Exchange as a small state machine, for a grid of one zone.
+"""The whole Exchange as a small state machine.
 
 A method is one transaction: it takes the time as `now`, changes `state` and appends to `events`, or raises a
 `Refused` and leaves both as they were. Bases, one concern each, as in the contract:
 
-    Core <- Emergency <- Accounts <- Tokens <- Auction <- Clearing <- Registry <- Metering <- Exchange
+    Core <- Emergency <- Accounts <- Tokens <- Auction <- Clearing <- Closing <- Omission <- Registry
+        <- Metering <- Settling <- Exchange
 
 Who may send what (operator, oracle, administrator) is the shell's business and not modelled; who signed is.
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from settlement.reference import accounts
-from settlement.reference.accounts import BALANCING_PARTY, Cash, Member
+from settlement.reference.accounts import BALANCING_PARTY, NETWORK_OPERATOR, UNIQUE, Cash, Member
 from settlement.reference.errors import (
     AlreadyMember,
     BadTerms,
@@ -26,12 +26,12 @@ class Accounts(Emergency):
 
     @transaction
     def register(self, now: int, account: bytes, member: Member) -> None:
-        """Adds a member, once and for ever. There is one balancing party."""
+        """Adds a member, once and for ever. There is one balancing party, and one network operator."""
         self.require_quiet(now)
         accounts.check_member(account, member)
         if account in self.state.members:
             raise AlreadyMember(account)
-        if member.role == BALANCING_PARTY and self.balancing_party() is not None:
+        if member.role in UNIQUE and self._only(member.role) is not None:
             raise BadTerms(account)
         self.state.members[account] = member
         self.emit(events.MemberRegistered(account, member))
@@ -56,8 +56,14 @@ class Accounts(Emergency):
 
     def balancing_party(self) -> bytes | None:
         """Who takes the other side of everyone's imbalance."""
-        parties = (a for a, member in self.state.members.items() if member.role == BALANCING_PARTY)
-        return next(parties, None)
+        return self._only(BALANCING_PARTY)
+
+    def network_operator(self) -> bytes | None:
+        """Who receives charges and rent of lines."""
+        return self._only(NETWORK_OPERATOR)
+
+    def _only(self, role: int) -> bytes | None:
+        return next((a for a, member in self.state.members.items() if member.role == role), None)
 
     # Cash -------------------------------------------------------------------------------------------------
 
@@ -105,10 +111,12 @@ class Accounts(Emergency):
         """Announces a withdrawal, in place of any earlier one; zero takes it back.
 
         Cash stays cover for the sessions opened so far, whose orders counted on it, and for none after.
+        What is promised already cannot become cover again while a session clears.
         """
         self.require_running(now)
-        self.require_quiet(now)
         self.member(account)
+        if account in self.state.requests:
+            self.require_quiet(now)
         check_uint("amount", amount, 256)
         free = self.cash(now, account).free
         if amount and free < amount:
@@ -131,10 +139,10 @@ class Accounts(Emergency):
     def execute_withdrawal(self, now: int, account: bytes) -> None:
         """Pays what was requested, once every session opened before has ended; WithdrawalNotReady until then.
 
+        It waits for no later session, for which the amount is no cover, paid out or not.
         InsufficientCash if less is free; the balancing party keeps what members owe.
         """
         self.require_running(now)
-        self.require_quiet(now)
         request = self.state.requests.pop(account, None)
         if request is None or request.epoch > self.ended_through(now):
             raise WithdrawalNotReady(account, request.epoch if request else 0)

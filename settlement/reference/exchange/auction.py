@@ -1,13 +1,17 @@
 """Grids, days and sessions: what is fixed before anyone signs, and the book once the gate has closed."""
 
+from collections.abc import Sequence
+
 from settlement.reference import session as sessions
-from settlement.reference.clearing import Commitment, Market
+from settlement.reference.accounts import OPERATOR
+from settlement.reference.clearing import Market
+from settlement.reference.closing import Commitment
 from settlement.reference.errors import (
     BadCommitment,
     BadDay,
-    BadGrid,
     BadSession,
     GateStillOpen,
+    InsufficientCash,
     NotCarried,
     UnknownDay,
     UnknownGrid,
@@ -15,8 +19,9 @@ from settlement.reference.errors import (
 )
 from settlement.reference.exchange import events
 from settlement.reference.exchange.core import transaction
-from settlement.reference.exchange.state import DayRecord, SessionRecord, Stage
+from settlement.reference.exchange.state import Bond, DayRecord, SessionRecord, Stage
 from settlement.reference.exchange.tokens import Tokens
+from settlement.reference.record import NO_ADDRESS
 from settlement.reference.session import Grid, SessionParams
 from settlement.reference.words import check_hash, check_uint
 
@@ -26,6 +31,8 @@ MOST_ROUND_QUALITIES = 255
 
 MOST_AHEAD_S = 30 * 86_400
 """How far ahead a gate may be."""
+LEAST_CLAIMS_S, MOST_CLAIMS_S = 86_400, 30 * 86_400
+"""From the latest moment at which a session can end, a pause later still, to the last claim."""
 LEAST_OPEN_S = 60
 """Between the deadline of a session and the gate of the next."""
 
@@ -35,10 +42,8 @@ class Auction(Tokens):
 
     @transaction
     def add_grid(self, grid: Grid) -> int:
-        """The version of a new grid, counted from 1. This model has one zone."""
+        """The version of a new grid, counted from 1."""
         sessions.check_grid(grid)
-        if len(grid.parents) != 1:
-            raise BadGrid("zones")
         self.state.grids += (grid,)
         version = len(self.state.grids)
         self.emit(events.GridAdded(version, grid, sessions.grid_hash(grid)))
@@ -59,8 +64,9 @@ class Auction(Tokens):
         self.emit(events.DayOpened(day, windows, grid_version))
 
     @transaction
-    def open_session(self, now: int, params: SessionParams) -> bytes:
-        """The id of a new session, which takes orders until its gate.
+    def open_session(self, now: int, params: SessionParams, operator: bytes = NO_ADDRESS) -> bytes:
+        """The id of a new session, which takes orders until its gate. If it has a bond, that is set aside of
+        what `operator` has free.
 
         BadSession, naming the field, if it does not fit itself, its day, or the session before;
         NotCarried while the balancing party could not pay what members owe.
@@ -71,11 +77,29 @@ class Auction(Tokens):
         sessions.check(params)
         self._check_day(params)
         self._check_follows(now, params)
+        self._check_claims(params)
         epoch = len(self.state.epochs) + 1
+        self.state.ended = self.ended_through(now)
         self.state.epochs += (session,)
         self.state.sessions[session] = SessionRecord(params, epoch)
         self.emit(events.SessionOpened(session, epoch, params))
+        if params.bond_nano:
+            self._lock_bond(now, session, operator)
         return session
+
+    def _lock_bond(self, now: int, session: bytes, operator: bytes) -> None:
+        """All that claims may cost. The operator may not trade, so no session counts on its cash."""
+        record = self.session(session)
+        member = self.state.members.get(operator)
+        if member is None or member.role != OPERATOR:
+            raise BadSession("bond_nano")
+        amount = record.params.bond_nano * record.params.bonded_claims
+        free = self.cash(now, operator).free
+        if free < amount:
+            raise InsufficientCash(operator, free, amount)
+        self.add_free(now, operator, -amount)
+        self.state.bonds[record.epoch] = Bond(operator, amount)
+        self.emit(events.BondLocked(session, operator, amount))
 
     def _check_day(self, params: SessionParams) -> None:
         day = self.day(params.day)
@@ -83,13 +107,18 @@ class Auction(Tokens):
             raise BadSession("grid_version")
         if params.first_window + params.windows > params.day + day.windows:
             raise BadSession("windows")
-        if (0, params.day) in self.state.runs:
+        if params.day in self.state.runs:
             raise BadSession("day")
-        self._check_round(params, len(self.state.grids[day.grid_version - 1].qualities))
+        grid = self.state.grids[day.grid_version - 1]
+        if grid.has_lines and self.network_operator() is None:
+            raise BadSession("grid_version")
+        self._check_round(params, len(grid.qualities))
 
     def _check_round(self, params: SessionParams, qualities: int) -> None:
         """What the first session of a day let its traders sign about imbalance prices holds for the day."""
-        earlier = [r.params for r in self.state.sessions.values() if r.params.day == params.day]
+        place = (params.day, params.kind)
+        records = self.state.sessions.values()
+        earlier = [one.params for one in records if (one.params.day, one.params.kind) == place]
         if params.round != len(earlier) or (params.round + 1) * qualities > MOST_ROUND_QUALITIES:
             raise BadSession("round")
         bounds = {(one.imbalance_min, one.imbalance_max) for one in [*earlier, params]}
@@ -101,9 +130,15 @@ class Auction(Tokens):
         if len(self.state.epochs) - self.ended_through(now) >= MOST_OPEN_SESSIONS:
             raise BadSession("epoch")
         after = max((r.params.prove_by + LEAST_OPEN_S for r in self.state.sessions.values()), default=0)
-        day_ends = (params.day + self.day(params.day).windows) * self.window_length
-        if not now < params.gate <= min(now + MOST_AHEAD_S, day_ends) or params.gate < after:
+        delivery = params.first_window * self.window_length
+        if not now < params.gate <= min(now + MOST_AHEAD_S, delivery) or params.gate < after:
             raise BadSession("gate")
+
+    def _check_claims(self, params: SessionParams) -> None:
+        """Pauses may put off the end by `max_pause`, and nothing is claimed in a pause."""
+        since = params.prove_by + 2 * self.max_pause
+        if not since + LEAST_CLAIMS_S <= params.claim_by <= since + MOST_CLAIMS_S:
+            raise BadSession("claim_by")
 
     def _check_negative_covered(self, now: int) -> None:
         party = self.balancing_party()
@@ -123,9 +158,9 @@ class Auction(Tokens):
         return Market(params, self.state.grids[params.grid_version - 1])
 
     @transaction
-    def commit_book(self, now: int, session: bytes, commitment: Commitment) -> None:
-        """Fixes count and root of the zone's orders, between the gate and `commitBy`, once every earlier
-        session ended.
+    def commit_books(self, now: int, session: bytes, counts: Sequence[int], roots: Sequence[bytes]) -> None:
+        """Fixes counts and roots of the next zones' orders, from zone 0 on, between the gate and `commitBy`,
+        once every earlier session ended. With the last zone the session is committed.
         """
         self.require_running(now)
         record = self.require_stage(now, session, Stage.OPEN)
@@ -134,8 +169,20 @@ class Auction(Tokens):
         if self.ended_through(now) + 1 != record.epoch:
             before = self.state.epochs[record.epoch - 2]
             raise WrongStage(before, self.stage(now, before))
-        if not 0 <= commitment.count <= record.params.max_orders:
-            raise BadCommitment(session, commitment.count)
-        check_hash("root", commitment.root)
-        self.update_session(session, commitment=commitment, stage=Stage.COMMITTED)
-        self.emit(events.BookCommitted(session, 0, commitment.count, commitment.root))
+        if not counts or len(counts) != len(roots):
+            raise BadCommitment(session, len(record.commitments))
+        for count, root in zip(counts, roots, strict=True):
+            self._commit_next(session, Commitment(check_uint("count", count, 32), check_hash("root", root)))
+        if len(self.session(session).commitments) == self.market(session).grid.zones:
+            self.update_session(session, stage=Stage.COMMITTED)
+
+    def _commit_next(self, session: bytes, commitment: Commitment) -> None:
+        """BadCommitment beyond the last zone, or if the books together have more orders than they may."""
+        record = self.session(session)
+        zone, zones = len(record.commitments), self.market(session).grid.zones
+        submitted = sum(self.state.submissions.get((record.epoch, z), 0) for z in range(zones))
+        orders = sum(one.count for one in record.commitments) + commitment.count
+        if zone >= zones or orders > record.params.max_orders + submitted:
+            raise BadCommitment(session, zone)
+        self.update_session(session, commitments=(*record.commitments, commitment))
+        self.emit(events.BookCommitted(session, zone, commitment.count, commitment.root))

@@ -2,32 +2,46 @@
 `settlement.reference.clearing`.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from settlement.reference import accounts, clearing, eip712, schedule
+from settlement.reference import accounts, clearing, eip712, orders
 from settlement.reference.accounts import Cash
-from settlement.reference.clearing import Carry, Fill, Header, ZonePosting
+from settlement.reference.clearing import Carry, Fill, Header, Market, ZonePosting, check_length
 from settlement.reference.errors import (
     BadSignature,
-    BeneficiaryUnavailable,
+    InvalidSignature,
+    NotSubmitted,
     OperatorMayNotTrade,
     QuantityOverflow,
+    SplitOutOfRange,
     UnregisteredTrader,
     WrongCarry,
     WrongHeader,
+    ZoneClosed,
 )
 from settlement.reference.exchange import events
 from settlement.reference.exchange.auction import Auction
 from settlement.reference.exchange.core import transaction
-from settlement.reference.exchange.state import SessionRecord, Stage
+from settlement.reference.exchange.state import SessionRecord, Stage, ZoneRecord
+from settlement.reference.flexible import SignedFlexible
+from settlement.reference.orders import Order, SignedOrder
 from settlement.reference.product_id import CLAIM, OBLIGATION, ProductId
-from settlement.reference.schedule import BUY, NO_ADDRESS, Schedule, SignedSchedule
+from settlement.reference.record import BUY, NO_ADDRESS
 
-ZONE = 0
+
+@dataclass(frozen=True)
+class Context:
+    """What every order of a call shares."""
+
+    now: int
+    record: SessionRecord
+    market: Market
+    header: Header
+    posting: ZonePosting
 
 
 class Clearing(Auction):
-    """From the header to the proof, all between the commitment and `proveBy`."""
+    """From the header to the last chunk of a zone, all between the commitment and `proveBy`."""
 
     @transaction
     def post_header(self, now: int, session: bytes, header: Header) -> None:
@@ -39,18 +53,31 @@ class Clearing(Auction):
         self.update_session(session, header_hash=header_hash, stage=Stage.POSTED)
         self.emit(events.HeaderPosted(session, header_hash))
 
-    def _brought(
-        self, now: int, session: bytes, header: Header, posting: ZonePosting, carry: Carry | None
+    def zone(self, session: bytes, zone: int) -> ZoneRecord:
+        """How far a zone of a session is."""
+        return self.state.zones.get((self.session(session).epoch, zone), ZoneRecord())
+
+    def update_zone(self, session: bytes, zone: int, **changes: bytes) -> None:
+        key = (self.session(session).epoch, zone)
+        self.state.zones[key] = replace(self.zone(session, zone), **changes)
+
+    def brought(
+        self, now: int, session: bytes, zone: int, header: Header, posting: ZonePosting, carry: Carry | None
     ) -> Carry:
         """What a chunk, or the close, starts from: nothing is brought to a first chunk."""
         record = self.require_stage(now, session, Stage.POSTED)
         if clearing.header_hash(header) != record.header_hash:
             raise WrongHeader(session)
-        market = self.market(session)
-        clearing.check_zone_posting(market, posting)
-        brought = None if carry is None else clearing.carry_hash(posting, carry)
-        if brought != record.carry_hash:
-            raise WrongCarry(session, ZONE)
+        market, found = self.market(session), self.zone(session, zone)
+        if zone >= market.grid.zones:
+            raise ZoneClosed(session, zone)
+        clearing.check_lengths(market, posting)
+        before = found.closed_hash or found.carry_hash
+        if before is not None:
+            check_length("cells", carry.cells if carry else (), market.cells)
+        if (None if carry is None else clearing.carry_hash(posting, carry)) != before:
+            raise WrongCarry(session, zone)
+        clearing.check_marginals(posting)
         return clearing.initial_carry(market) if carry is None else carry
 
     @transaction
@@ -58,93 +85,101 @@ class Clearing(Auction):
         self,
         now: int,
         session: bytes,
+        zone: int,
         header: Header,
         posting: ZonePosting,
         carry: Carry | None,
         records: bytes,
     ) -> Carry:
-        """Reads the orders of a chunk: fills, tokens and cash of each, and what the next chunk must bring."""
+        """Reads the orders of a zone's chunk: fills, tokens and cash of each, and what the next chunk must
+        bring.
+        """
         self.require_running(now)
-        carry = self._brought(now, session, header, posting, carry)
+        carry = self.brought(now, session, zone, header, posting, carry)
         record = self.session(session)
-        for order in schedule.decode_all(records, session, record.params.kind, ZONE):
-            carry = self._clear_order(now, record, header, posting, carry, order)
-        self.update_session(session, carry_hash=clearing.carry_hash(posting, carry))
+        context = Context(now, record, self.market(session), header, posting)
+        for order in orders.decode_each(records, session, record.params.kind, zone):
+            carry = self._clear_order(context, carry, order)
+        self.update_zone(session, zone, carry_hash=clearing.carry_hash(posting, carry))
         return carry
 
-    def _clear_order(
-        self,
-        now: int,
-        record: SessionRecord,
-        header: Header,
-        posting: ZonePosting,
-        carry: Carry,
-        signed: SignedSchedule,
-    ) -> Carry:
+    def _clear_order(self, under: Context, carry: Carry, signed: SignedOrder) -> Carry:
         order = signed.schedule
-        market = self.market(order.session)
-        order_hash = schedule.order_hash(self.separator, order)
-        signer = eip712.recover(order_hash, signed.signature)
-        if signer != order.trader:
-            raise BadSignature(signer, order.trader)
+        order_hash = orders.order_hash(self.separator, order)
+        _check_signer(order_hash, signed)
         self._check_trader(order, order_hash)
-        clearing.check_schedule(market, order_hash, order)
-        carry = clearing.read_hash(carry, order_hash)
-        reason = self._admit(now, record, order)
+        clearing.check_order(under.market, order_hash, order)
+        carry = clearing.read_hash(carry, order_hash, signed.submitted)
+        if signed.submitted and self.state.submitted.get(order_hash) != under.record.epoch:
+            raise NotSubmitted(order_hash)
+        reason = self._admit(under, order)
         if reason:
+            if isinstance(signed, SignedFlexible) and any(signed.shares_wh):
+                raise SplitOutOfRange(order_hash)
             self.emit(events.ScheduleIneligible(order.session, order_hash, order.trader, reason))
             return carry
-        carry, fills = clearing.fill_schedule(market, header, posting, carry, order_hash, order)
-        self._book(now, record, order, order_hash, fills)
+        args = (under.market, under.header, under.posting, carry, order_hash, signed)
+        carry, fills = clearing.fill_order(*args)
+        self._book(under, order, order_hash, fills)
         return carry
 
-    def _check_trader(self, order: Schedule, order_hash: bytes) -> None:
+    def _check_trader(self, order: Order, order_hash: bytes) -> None:
         """What the operator may not let into a book."""
         if order.trader not in self.state.members:
             raise UnregisteredTrader(order.trader)
         member = self.state.members[order.trader]
-        if member.role not in accounts.TRADERS:
+        if not accounts.may_trade(member, order.kind, order.side):
             raise OperatorMayNotTrade(order.trader)
-        if order.beneficiary != NO_ADDRESS:
-            raise BeneficiaryUnavailable(order_hash)
-        if order.side == BUY and max(order.quantity_wh) > member.widest_wh:
+        if order.side == BUY and order.most_wh > member.widest_wh:
             raise QuantityOverflow(order_hash)
 
     def _in_session(self, now: int, account: bytes, epoch: int) -> Cash:
         """The account's cash with the results of earlier sessions folded in."""
         return replace(self.cash(now, account), epoch=epoch)
 
-    def _admit(self, now: int, record: SessionRecord, order: Schedule) -> int:
-        """Sets the schedule's cover aside; or the reason why it may not trade."""
-        params = record.params
-        cash = self._in_session(now, order.trader, record.epoch)
-        cover = schedule.cover(order, params.buy_reserve, params.sell_reserve)
+    def _admit(self, under: Context, order: Order) -> int:
+        """Sets the order's cover aside, and remembers whom it earns for; or the reason why it may not
+        trade.
+        """
+        params, epoch = under.record.params, under.record.epoch
+        cash = self._in_session(under.now, order.trader, epoch)
+        cover = orders.cover(order, params.buy_reserve, params.sell_reserve)
         request = self.state.requests.get(order.trader)
-        promised = request.amount_nano if request and request.epoch < record.epoch else 0
+        promised = request.amount_nano if request and request.epoch < epoch else 0
+        earlier = self.state.beneficiaries.get((epoch, order.trader))
+        wrong = accounts.wrong_beneficiary(order, self.state.members.get(order.beneficiary), earlier)
         member = self.state.members[order.trader]
-        reason = accounts.refusal(member, order, cash, promised, cover)
+        reason = accounts.refusal(member, order, cash, promised, cover, wrong)
         if not reason:
             self.write_cash(order.trader, accounts.lock(cash, cover))
+            if order.beneficiary != NO_ADDRESS:
+                self.state.beneficiaries[(epoch, order.trader)] = order.beneficiary
         return reason
 
-    def _book(
-        self, now: int, record: SessionRecord, order: Schedule, order_hash: bytes, fills: list[Fill]
-    ) -> None:
-        """Tokens and cash of a schedule that was read."""
-        params, filled, value = record.params, 0, 0
+    def _book(self, under: Context, order: Order, order_hash: bytes, fills: list[Fill]) -> None:
+        """Tokens and cash of an order that was read."""
+        params, filled, value = under.record.params, 0, 0
         for fill in fills:
             if fill.quantity_wh:
-                product = self._product(record, order, fill)
+                product = self._product(under.record, order, fill)
                 self.mint(order.trader, product, fill.quantity_wh)
             filled += fill.quantity_wh
             value += fill.quantity_wh * fill.price_micro_per_kwh
+        if order.beneficiary != NO_ADDRESS and value > 0:
+            self._earn(under, order.beneficiary, value)
+            self.emit(events.ProceedsDonated(order.beneficiary, order_hash, value))
+            value = 0
         net = accounts.net_of(order.side, filled, value, params.buy_reserve, params.sell_reserve)
-        cash = self._in_session(now, order.trader, record.epoch)
-        self.write_cash(order.trader, replace(cash, net=cash.net + net))
+        self._earn(under, order.trader, net)
         filled_wh = tuple(fill.quantity_wh for fill in fills)
         self.emit(events.ScheduleCleared(order.session, order_hash, order.trader, net, filled_wh))
 
-    def _product(self, record: SessionRecord, order: Schedule, fill: Fill) -> ProductId:
+    def _earn(self, under: Context, account: bytes, nano: int) -> None:
+        """Adds to the account's result of the session."""
+        cash = self._in_session(under.now, account, under.record.epoch)
+        self.write_cash(account, replace(cash, net=cash.net + nano))
+
+    def _product(self, record: SessionRecord, order: Order, fill: Fill) -> ProductId:
         return ProductId(
             window_index=record.params.first_window + fill.window,
             window_length=self.window_length,
@@ -155,21 +190,12 @@ class Clearing(Auction):
             side=CLAIM if order.side == BUY else OBLIGATION,
         )
 
-    @transaction
-    def close_zone(
-        self,
-        now: int,
-        session: bytes,
-        header: Header,
-        posting: ZonePosting,
-        carry: Carry | None,
-        flows: tuple[int, ...],
-    ) -> None:
-        """Proves the session, its only zone being the root."""
-        self.require_running(now)
-        carry = self._brought(now, session, header, posting, carry)
-        record = self.session(session)
-        assert record.commitment is not None
-        clearing.check_close(self.market(session), header, posting, carry, record.commitment, flows)
-        self.update_session(session, stage=Stage.PROVED)
-        self.emit(events.SessionProved(session, record.epoch))
+
+def _check_signer(order_hash: bytes, signed: SignedOrder) -> None:
+    """BadSignature unless it is the trader's; of nobody, the zero address, where no signer can be told."""
+    try:
+        signer = eip712.recover(order_hash, signed.signature)
+    except InvalidSignature:
+        signer = NO_ADDRESS
+    if signer != signed.schedule.trader or signer == NO_ADDRESS:
+        raise BadSignature(signer, signed.schedule.trader)

@@ -78,14 +78,22 @@ class HeaderPosted(Event):
 
 
 @dataclass(frozen=True)
+class ProceedsDonated(Event):
+    beneficiary: bytes
+    order: bytes
+    worth_nano: int
+    """What the order's fills earn, above zero."""
+
+
+@dataclass(frozen=True)
 class ScheduleCleared(Event):
     session: bytes
     order: bytes
     trader: bytes
     net_nano: int
-    """Earned, less paid, less what filled energy keeps reserved."""
+    """Earned, if not for another, less paid, less what filled energy keeps reserved."""
     filled_wh: tuple[int, ...]
-    """By entry."""
+    """By entry or window."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +105,25 @@ class ScheduleIneligible(Event):
 
 
 @dataclass(frozen=True)
+class ZoneJoined(Event):
+    session: bytes
+    zone: int
+    closed_hash: bytes
+    joined: int
+    """Zones right below that are joined to it."""
+
+
+@dataclass(frozen=True)
 class SessionProved(Event):
     session: bytes
     epoch: int
+
+
+@dataclass(frozen=True)
+class NetworkPaid(Event):
+    epoch: int
+    rent_nano: int
+    """Charges and congestion rent of the session's lines."""
 
 
 @dataclass(frozen=True)
@@ -210,3 +234,53 @@ class Paused(Event):
 @dataclass(frozen=True)
 class Unpaused(Event):
     at: int
+
+
+@dataclass(frozen=True)
+class BondLocked(Event):
+    session: bytes
+    operator: bytes
+    amount_nano: int
+
+
+@dataclass(frozen=True)
+class OrderSubmitted(Event):
+    session: bytes
+    zone: int
+    order: bytes
+    record: bytes
+
+
+@dataclass(frozen=True)
+class SubmissionReplaced(Event):
+    session: bytes
+    order: bytes
+
+
+@dataclass(frozen=True)
+class ClaimOpened(Event):
+    session: bytes
+    order: bytes
+    trader: bytes
+    kind: int
+
+
+@dataclass(frozen=True)
+class ClaimDefeated(Event):
+    session: bytes
+    order: bytes
+
+
+@dataclass(frozen=True)
+class ClaimPaid(Event):
+    session: bytes
+    order: bytes
+    trader: bytes
+    amount_nano: int
+
+
+@dataclass(frozen=True)
+class BondReleased(Event):
+    session: bytes
+    operator: bytes
+    amount_nano: int

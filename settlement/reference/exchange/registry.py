@@ -2,8 +2,8 @@
 
 from settlement.reference.errors import BadMeter, BadQuorum, UnknownMeter
 from settlement.reference.exchange import events
-from settlement.reference.exchange.clearing import Clearing
 from settlement.reference.exchange.core import transaction
+from settlement.reference.exchange.omission import Omission
 from settlement.reference.exchange.state import Meter
 from settlement.reference.words import check_address, check_hash
 
@@ -17,7 +17,7 @@ def on_curve(x: int, y: int) -> bool:
     return x < PRIME and y < PRIME and (y * y - (x**3 - 3 * x + B)) % PRIME == 0
 
 
-class Registry(Clearing):
+class Registry(Omission):
     """A meter belongs to one account for ever; its key may be revoked."""
 
     @transaction

@@ -74,7 +74,7 @@ class Tokens(Accounts):
         record = self.session_of(product)
         if product.window_length != self.window_length or record is None or record.stage is not Stage.PROVED:
             return False
-        run = self.state.runs.get((product.zone, record.params.day))
+        run = self.state.runs.get(record.params.day)
         if product.kind != CERTIFICATE:
             return run is None or run.stage in (RunStage.POSTED, RunStage.SETTLING)
         certified = run is not None and run.stage is RunStage.CERTIFIED
