@@ -29,7 +29,8 @@ check: setup
 	@$(BIN)/slither .
 	@$(BIN)/pytest -q tests/unit/test_imports.py
 
-bench: setup
+# The environment of what it compares with is needed for one bench only.
+bench: setup $(if $(findstring match,$(ARGS)),.venv-peers/$(STAMP))
 	@$(BIN)/trellis bench $(ARGS)
 
 # What must not drift by accident: gas, bytecode size, ids, --help. Review the difference, then commit it.
@@ -52,4 +53,8 @@ node_modules/$(STAMP): package.json package-lock.json
 
 .venv-brownie/$(STAMP): pyproject.toml uv.lock
 	@UV_PROJECT_ENVIRONMENT=.venv-brownie tools/uv sync --frozen --only-group brownie || tools/require packages Python
+	@touch $@
+
+.venv-peers/$(STAMP): pyproject.toml uv.lock
+	@UV_PROJECT_ENVIRONMENT=.venv-peers tools/uv sync --frozen --only-group peers
 	@touch $@

@@ -20,6 +20,7 @@ EPILOG = """\
 start here:
   trellis demo                               a community's day, end to end, on an embedded chain
   trellis audit --rpc URL --address A        replay and verify a deployment from its chain alone
+  trellis clear BOOK.csv --out RESULT.json   clear a book of orders from a file, with no chain
 
 Every command takes --json for machine-readable output; `trellis COMMAND --help` says more.
 exit codes: 0 done, 1 a check failed, 2 bad input or usage

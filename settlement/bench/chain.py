@@ -21,11 +21,13 @@ from statistics import median
 
 from settlement.bench.community import Community, Shape, running
 from settlement.bench.registry import Figures, Tell
-from settlement.chain import abi, books, operator
-from settlement.chain.books import Prepared, Session
+from settlement.chain import abi, books, closer, operator, prepared
+from settlement.chain.books import Session
 from settlement.chain.chunks import plan_chunks
 from settlement.chain.client import MOST_GAS
+from settlement.chain.prepared import Prepared
 from settlement.reference.clearing import Carry
+from settlement.reference.closing import ROOT
 from settlement.reference.schedule import SignedSchedule
 
 Seconds = dict[str, float]
@@ -99,32 +101,31 @@ def take_apart(community: Community, session: Session, orders: Sequence[SignedSc
     with watch.running("read"):
         accounts = exchange.accounts(sorted({order.schedule.trader for order in sealed.orders}))
     with watch.running("match"):
-        prepared = books.prepare(session, sealed, books.judge(session, sealed, accounts))
-    chunks = plan_chunks(prepared, dict.fromkeys(accounts, community.lanes))
+        ready = prepared.prepare(session, sealed, books.judge(session, sealed, accounts))
+    chunks = plan_chunks(ready, ROOT, dict.fromkeys(accounts, community.lanes))
     with watch.running("replay"):
-        carries = list(_carries(prepared, chunks))
+        carries = list(_carries(ready, chunks))
     with watch.running("pack"):
-        calls = list(_calls(prepared, chunks, carries))
+        calls = list(_calls(ready, chunks, carries))
     with watch.running("chain"):
         _send(community, calls)
     return dict(watch.seconds)
 
 
-def _carries(prepared: Prepared, chunks: Sequence[range]) -> Iterator[Carry | None]:
+def _carries(ready: Prepared, chunks: Sequence[range]) -> Iterator[Carry | None]:
     """What each chunk brings, then what the close brings."""
     carry: Carry | None = None
     yield carry
     for chunk in chunks:
-        carry = books.advance(prepared, carry, chunk)
+        carry = prepared.advance(ready, ROOT, carry, chunk)
         yield carry
 
 
-def _calls(prepared: Prepared, chunks: Sequence[range], carries: Sequence[Carry | None]) -> Iterator[bytes]:
-    session = prepared.session
-    yield abi.post_header(session.epoch, prepared.header, session.grid)
+def _calls(ready: Prepared, chunks: Sequence[range], carries: Sequence[Carry | None]) -> Iterator[bytes]:
+    yield abi.post_header(ready.session.epoch, ready.header)
     for chunk, carry in zip(chunks, carries, strict=False):
-        yield operator.clear_data(prepared, carry, chunk)
-    yield operator.close_data(prepared, carries[-1])
+        yield operator.clear_data(ready, carry, chunk)
+    yield closer.close_data(ready, carries[-1])
 
 
 def _send(community: Community, calls: Sequence[bytes]) -> None:

@@ -35,6 +35,8 @@ from settlement.reference.session import Grid, SessionParams, single_zone
 WINDOW_LENGTH = 1800
 WINDOWS = 48
 DAY_S = WINDOWS * WINDOW_LENGTH
+CLAIMS_S = 2 * deploy.MAX_PAUSE_S + 7 * 86_400
+"""From the deadline of the proof to the last claim."""
 MIDNIGHT = 20_254 * DAY_S
 """Of day 0, Unix seconds: windows of a day begin at a slot's first lane."""
 
@@ -103,6 +105,11 @@ class Community:
         self.exchange, self.token = Exchange(self.chain, found), Token(self.chain, found)
         self._populate()
 
+    @staticmethod
+    def starts_at() -> int:
+        """When the chain begins, Unix seconds."""
+        return midnight_of(0)
+
     @property
     def lanes(self) -> int:
         """A slot of each home's."""
@@ -115,9 +122,8 @@ class Community:
         roles |= {deploy.OPERATOR: self.operator, deploy.ORACLE: self.operator}
         for role, holder in roles.items():
             deploy.grant(self.chain, self.admin, self.exchange.deployment, role, [holder.address])
-        home = Member(PROSUMER, 0, GREENEST, 20_000, wide=self.shape.wide)
-        members = {signer.address: home for signer in self.homes}
-        members[SUPPLIER.address] = Member(BALANCING_PARTY, 0, GREENEST, 2**30 - 1, wide=True)
+        members = {home.address: self._home(number) for number, home in enumerate(self.homes)}
+        members |= self._others()
         total = FUNDS_NANO * len(members)
         self.token.mint(self.admin, self.admin.address, total)
         self.token.approve(self.admin, self.exchange.address, total)
@@ -130,7 +136,21 @@ class Community:
         for node in ORACLES:
             self.exchange.send(self.admin, "setOracle", node.address, True)
         self.exchange.send(self.admin, "setQuorum", 2)
-        self.exchange.set_grid(self.admin, self.shape.grid)
+        self.exchange.set_grid(self.admin, self.grid)
+
+    @property
+    def grid(self) -> Grid:
+        return self.shape.grid
+
+    def zone_of(self, number: int) -> int:
+        """The zone of a home."""
+        return 0
+
+    def _home(self, number: int) -> Member:
+        return Member(PROSUMER, self.zone_of(number), GREENEST, 20_000, wide=self.shape.wide)
+
+    def _others(self) -> dict[bytes, Member]:
+        return {SUPPLIER.address: Member(BALANCING_PARTY, 0, GREENEST, 2**30 - 1, wide=True)}
 
     def _send_all(self, name: str, calls: Sequence[tuple[Any, ...]]) -> None:
         """Waits only at the end."""
@@ -148,7 +168,7 @@ class Community:
         """The day's session at its closed gate, and the orders for it."""
         first, gate = first_window(day), gate_of(day)
         self.clock.advance_to(gate - 3_600)
-        self.exchange.open_day(self.operator, first, WINDOWS, 1, self.shape.grid)
+        self.exchange.open_day(self.operator, first, WINDOWS, 1)
         params = _params(first, gate, max_orders=2 * len(self.homes))
         session = operator.open_session(self.exchange, self.operator, params)
         orders = self.sign_book(session, day)
@@ -169,7 +189,7 @@ class Community:
         return Schedule(
             trader=self.homes[number].address,
             session=session.id,
-            zone=0,
+            zone=self.zone_of(number),
             side=side,
             kind=0,
             quality=quality_of(self.shape, number, side),
@@ -262,7 +282,10 @@ def _params(first: int, gate: int, max_orders: int) -> SessionParams:
         imbalance_min=-500_000,
         imbalance_max=900_000,
         max_orders=max_orders,
+        max_submitted=10,
         bond_nano=0,
+        claim_by=gate + 3_600 + CLAIMS_S,
+        receipt_signer=bytes(20),
         certificate_run=0,
     )
 

@@ -2,20 +2,24 @@
 
 Measured is the second day of the same accounts: registered, and traded once. Everything that the operator
 sends counts. A window-order is one window of one signed schedule; settling is counted by home and window.
+`settlement/bench/trees.py` measures the same clearing over a tree of zones.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from settlement.bench import trees
 from settlement.bench.community import Community, Shape, running
 from settlement.bench.registry import Figures, Tell
-from settlement.chain.operator import Step
+from settlement.chain import deploy
+from settlement.chain.steps import Step
 
-CLEARING = ("commitBook", "postHeader", "clear", "closeZone")
+CLEARING = ("commitBooks", "postHeader", "clear", "closeZone", "joinChildren")
 
 CASES: Mapping[str, Shape] = {
     "homes": Shape(),
@@ -38,7 +42,7 @@ class DayGas:
     """Entries that filled at least in part."""
 
     def per_window_order(self) -> float:
-        return _each(sum(self.gas[name] for name in CLEARING), self.shape.window_orders)
+        return _each(sum(self.gas.get(name, 0) for name in CLEARING), self.shape.window_orders)
 
     def per_window(self, step: str) -> float:
         return _each(self.gas[step], self.shape.windows)
@@ -52,15 +56,17 @@ def measure(_: argparse.Namespace, tell: Tell) -> Figures:
     """Figures of every case, then bytecode sizes."""
     headline: dict[str, float] = {}
     details: dict[str, float] = {}
+    days: dict[str, DayGas] = {}
     for name, shape in CASES.items():
         tell(f"{name}: {shape.homes} accounts clear and settle two days ...")
         suffix = "" if name == "homes" else f"_{name}"
         with running(shape) as community:
-            day = measure_day(community)
+            days[name] = day = measure_day(community)
             headline |= _figures(day, suffix)
             details |= _details(day, suffix)
             sizes = deployed_bytes(community)
-    return headline | sizes | details
+    over_zones, more = trees.measure(days["homes"].per_window_order(), tell)
+    return headline | over_zones | sizes | details | more
 
 
 def measure_day(community: Community) -> DayGas:
@@ -99,10 +105,7 @@ def _details(day: DayGas, suffix: str) -> dict[str, float]:
 def deployed_bytes(community: Community) -> dict[str, float]:
     """Runtime bytecode of the Exchange and what it delegates to."""
     found = community.exchange.deployment
-    places = {
-        "exchange": found.exchange,
-        "clearing_module": found.clearing_module,
-        "settlement_module": found.settlement_module,
-    }
+    names = (re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower() for name in deploy.MODULES)
+    places = {"exchange": found.exchange, **dict(zip(names, found.modules, strict=True))}
     sizes = {f"deployed_bytes_{name}": len(community.chain.code(at)) for name, at in places.items()}
     return {"deployed_bytes": sum(sizes.values()), **sizes}

@@ -2,6 +2,7 @@
 
 market   windows, grid tree, qualities, substitutions, floor and cap
 book     orders as arrays; aggregation to price levels
+flexible orders over a range of windows, as arrays
 network  the circulation whose optimum is the clearing
 flow     its exact solution: welfare, then most energy, then least substitution
 prices   lowest and highest potentials with their ranks, and the prices between
@@ -11,9 +12,11 @@ check    what a clearing must satisfy, judged independently
 """
 
 from settlement.matching.book import BUY, SELL, Book, empty_book, make_book
-from settlement.matching.check import Violation, check
+from settlement.matching.case import Violation
+from settlement.matching.check import check
 from settlement.matching.clear import Clearing, Extremes, clear
 from settlement.matching.fills import traded_wh
+from settlement.matching.flexible import FlexibleOrders, make_flexible, no_flexible
 from settlement.matching.market import ROOT, UNLIMITED_WH, Market, make_market
 
 __all__ = [
@@ -24,12 +27,15 @@ __all__ = [
     "Book",
     "Clearing",
     "Extremes",
+    "FlexibleOrders",
     "Market",
     "Violation",
     "check",
     "clear",
     "empty_book",
     "make_book",
+    "make_flexible",
     "make_market",
+    "no_flexible",
     "traded_wh",
 ]

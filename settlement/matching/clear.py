@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from settlement.matching.book import Book, aggregate, refuse_bad_rows
-from settlement.matching.fills import fills_of, marginal_of, welfare_nano
-from settlement.matching.flow import solve
+from settlement.matching.fills import charges_nano, fills_of, limits_nano, marginal_of
+from settlement.matching.flexible import FlexibleOrders, no_flexible, refuse_bad_flexible, shares_of
 from settlement.matching.market import Ints, Market
 from settlement.matching.network import Network, Nodes, make_network
 from settlement.matching.prices import Potentials, cell_prices, constraints_of, highest, lowest, midpoint
+from settlement.matching.sift import solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,7 @@ class Clearing:
     substituted_wh  [S, W] how much each substitution carries
     fills_wh        [N] per row of the book, in its row order
     welfare_nano    buyers' limits less sellers' limits less charges, over what traded
+    flexible_wh     [F, W] what each flexible order trades in each window, in the order of its rows
     """
 
     energy: Extremes
@@ -52,6 +54,7 @@ class Clearing:
     substituted_wh: Ints
     fills_wh: Ints
     welfare_nano: int
+    flexible_wh: Ints = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     @property
     def premiums(self) -> Ints:
@@ -59,19 +62,25 @@ class Clearing:
         return -self.quality.mid
 
 
-def clear(book: Book, market: Market) -> Clearing:
-    """The clearing of a book; `InputError` where a row lies outside the market."""
+def clear(book: Book, market: Market, flexible: FlexibleOrders | None = None) -> Clearing:
+    """The clearing of a book and of flexible orders; `InputError` where one lies outside the market."""
+    flexible = no_flexible() if flexible is None else flexible
     refuse_bad_rows(book, market)
+    refuse_bad_flexible(flexible, market)
+    by_order = np.argsort(flexible.order)
+    flexible = flexible.rows(by_order)
     levels = aggregate(book, market)
-    network = make_network(levels, market)
-    flow = solve(network, market)
+    network = make_network(levels, market, flexible)
+    flow = solve(network, levels, market, flexible)
     constraints = constraints_of(network, levels, flow, market)
     low, high = lowest(constraints, network.nodes), highest(constraints, network.nodes)
     energy, quality = _extremes(low, high, network.nodes)
     prices = cell_prices(energy.mid, quality.mid)
     marginal = marginal_of(levels, flow[network.levels], prices, market)
     fills = fills_of(book, market, prices, marginal)
+    split = _split(network, flow, flexible, market)
     flows = _net_imports(network, flow, market)
+    gained = limits_nano(book, fills) + limits_nano(flexible, split.sum(axis=1))
     return Clearing(
         energy=energy,
         quality=quality,
@@ -81,8 +90,17 @@ def clear(book: Book, market: Market) -> Clearing:
         flows_wh=flows,
         substituted_wh=flow[network.substitutions].reshape(-1, market.windows),
         fills_wh=fills,
-        welfare_nano=welfare_nano(book, fills, flows, market),
+        welfare_nano=gained - charges_nano(flows, market),
+        flexible_wh=split[np.argsort(by_order)],
     )
+
+
+def _split(network: Network, flow: Ints, flexible: FlexibleOrders, market: Market) -> Ints:
+    """[F, W] what each flexible order trades in each window, Wh."""
+    shares = shares_of(flexible)
+    split = np.zeros((len(flexible), market.windows), np.int64)
+    split[shares.owner, shares.window] = flow[network.shares]
+    return split
 
 
 def _extremes(low: Potentials, high: Potentials, nodes: Nodes) -> tuple[Extremes, Extremes]:

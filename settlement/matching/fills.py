@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from settlement.matching.book import Book, Levels, cell_of
+from settlement.matching.flexible import FlexibleOrders
 from settlement.matching.market import Ints, Market
 from settlement.units import floor_div
 
@@ -90,14 +91,15 @@ def traded_wh(book: Book, market: Market, fills: Ints) -> Ints:
     return traded
 
 
-def welfare_nano(book: Book, fills: Ints, flows_wh: Ints, market: Market) -> int:
-    """Buyers' limits less sellers' limits less line charges, over what traded.
+def limits_nano(orders: Book | FlexibleOrders, fills: Ints) -> int:
+    """Buyers' limits less sellers' limits, over fills [N] in Wh."""
+    gain = fills * orders.limit
+    return wide_sum(np.where(orders.buys, gain, -gain))
 
-    Fills are [N] and flows, net imports, [Z, W], both Wh.
-    """
-    gain = fills * book.limit
-    charges = np.abs(flows_wh).sum(axis=1).astype(object) @ market.charge
-    return wide_sum(gain[book.buys]) - wide_sum(gain[~book.buys]) - int(charges)
+
+def charges_nano(flows_wh: Ints, market: Market) -> int:
+    """What the lines charge for net imports [Z, W] in Wh."""
+    return int(np.abs(flows_wh).sum(axis=1).astype(object) @ market.charge)
 
 
 def wide_sum(values: Ints) -> int:

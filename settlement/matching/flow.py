@@ -7,8 +7,8 @@ a quality (the ground is one). With n qualities within a cycle's reach each chan
 K = n + 1 is enough: n (K + 1) = K^2 - 1.
 
 Windows meet only at the ground, which balances once everything else does. So each window is solved alone,
-several times as fast as all at once, and n is Q. A node that tied windows together (a flexible order's) would
-make them one part, with n = 1 + (Q - 1) x its windows.
+several times as fast as all at once, and n is Q. A flexible order makes its windows one part, and then n is
+1 + (Q - 1) x the part's windows.
 """
 
 from __future__ import annotations
@@ -16,52 +16,83 @@ from __future__ import annotations
 import numpy as np
 from ortools.graph.python import min_cost_flow
 
-from settlement.matching.market import Ints, Market
+from settlement.errors import InputError
+from settlement.matching.flexible import FlexibleOrders, parts_of
+from settlement.matching.market import CHARGE_LIMIT, Ints, Market
 from settlement.matching.network import Arcs, Network
 from settlement.units import floor_div
 
 SOLVER_LIMIT = 2**62
 """Costs times nodes must stay below: the solver scales by the number of nodes, in int64."""
 
+ARCS_AT_ONCE = 1_000
+"""Calling the solver takes as long as solving so many arcs."""
 
-def solve(network: Network, market: Market) -> Ints:
-    """[A] the flow over each arc, Wh."""
-    arcs, cost = network.arcs, _one_cost(network.arcs, market)
-    nodes = market.zones + market.qualities
-    if int(np.abs(cost).max(initial=0)) * 2 * (nodes + 1) >= SOLVER_LIMIT:
-        raise OverflowError(f"{nodes} zones and qualities exceed the solver's range")
-    window = _window_of(arcs, network.nodes.ground, market)
-    by_window = np.argsort(window, kind="stable")
-    ends = np.cumsum(np.bincount(window, minlength=market.windows))
-    flow = np.zeros(len(arcs), np.int64)
-    for part in np.split(by_window, ends[:-1]):
-        tail = floor_div(arcs.tail[part], market.windows)
-        head = floor_div(arcs.head[part], market.windows)
-        flow[part] = _solve_part(tail, head, arcs.capacity_wh[part], cost[part])
-    return flow
+OUT_OF_RANGE = "so many zones and qualities, in windows tied together, exceed the solver's range"
 
 
-def _one_cost(arcs: Arcs, market: Market) -> Ints:
+def solve_directly(network: Network, market: Market, flexible: FlexibleOrders) -> Ints:
+    """[A] the optimal flow over each arc, Wh."""
+    parts = parts_of(flexible, market.windows)
+    cost = one_cost(network.arcs, parts, market)
+    part = parts[window_of(network, market, flexible)]
+    return solve_parts(network.arcs, cost, part)
+
+
+def window_of(network: Network, market: Market, flexible: FlexibleOrders) -> Ints:
+    """[A] the window of an arc's end that is a zone or a quality; the first of its range for a total."""
+    arcs, ground = network.arcs, network.nodes.ground
+    window: Ints = np.where(arcs.tail >= ground, arcs.head, arcs.tail) % market.windows
+    window[network.totals] = flexible.first_window
+    return window
+
+
+def cycle_scale(parts: Ints, market: Market) -> int:
+    """K, for windows [W] that belong to these parts."""
+    return 2 + (market.qualities - 1) * int(np.bincount(parts).max())
+
+
+def one_cost(arcs: Arcs, parts: Ints, market: Market) -> Ints:
     """[A] the three aims as one. A charge no trade could bear is cut to another that none could bear."""
-    scale = market.qualities + 1
-    unbearable = market.qualities * (market.cap - market.floor) + 1
+    scale = cycle_scale(parts, market)
+    unbearable = min((scale - 1) * (market.cap - market.floor) + 1, CHARGE_LIMIT)
+    if (int(np.abs(arcs.cost).max(initial=0)) + 1) * scale**2 >= SOLVER_LIMIT:
+        raise InputError(OUT_OF_RANGE)
     cost: Ints = np.minimum(arcs.cost, unbearable) * scale**2 - arcs.bought * scale + arcs.substituted
     return cost
 
 
-def _window_of(arcs: Arcs, ground: int, market: Market) -> Ints:
-    """[A] the window of the end that is not the ground, in as few bytes as hold it: those sort faster."""
-    inner = np.where(arcs.tail == ground, arcs.head, arcs.tail)
-    return (inner % market.windows).astype(np.min_scalar_type(market.windows))
+def solve_parts(arcs: Arcs, cost: Ints, part: Ints) -> Ints:
+    """[A] the flow of least cost, each part [A] of the network by itself, small ones several at once."""
+    sizes = np.bincount(part)
+    part = floor_div(np.cumsum(sizes) - sizes, ARCS_AT_ONCE)[part]
+    part = part.astype(np.min_scalar_type(int(part.max(initial=0))))  # a few bytes sort faster
+    by_part = np.argsort(part, kind="stable")
+    ends = np.cumsum(np.bincount(part))
+    flow = np.zeros(len(arcs), np.int64)
+    for chosen in np.split(by_part, ends[:-1]):
+        if len(chosen):
+            flow[chosen] = _solve(
+                arcs.tail[chosen], arcs.head[chosen], arcs.capacity_wh[chosen], cost[chosen]
+            )
+    return flow
 
 
-def _solve_part(tail: Ints, head: Ints, capacity_wh: Ints, cost: Ints) -> Ints:
-    """The flow over the arcs of one part, its nodes numbered densely."""
+def _solve(tail: Ints, head: Ints, capacity_wh: Ints, cost: Ints) -> Ints:
+    nodes, tail, head = _numbered(tail, head)
+    if int(np.abs(cost).max()) * 2 * (nodes + 1) >= SOLVER_LIMIT:
+        raise InputError(OUT_OF_RANGE)
     solver = min_cost_flow.SimpleMinCostFlow()
-    if not len(tail):
-        return np.zeros(0, np.int64)
     handles = solver.add_arcs_with_capacity_and_unit_cost(tail, head, capacity_wh, cost)
     status = solver.solve()
     if status != solver.OPTIMAL:
         raise RuntimeError(f"the flow solver ended with {status}")
     return np.asarray(solver.flows(handles), np.int64)
+
+
+def _numbered(tail: Ints, head: Ints) -> tuple[int, Ints, Ints]:
+    """How many nodes the arcs have, and their tails and heads, numbered densely."""
+    used = np.zeros(1 + int(max(tail.max(), head.max())), bool)
+    used[tail] = used[head] = True
+    number = np.cumsum(used) - 1
+    return int(number[-1]) + 1, number[tail], number[head]

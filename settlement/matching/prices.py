@@ -3,6 +3,9 @@
 Every residual arc of an optimal flow is a constraint `y[head] <= y[tail] + cost`. The highest potentials are
 the shortest distances from the outer bounds and the ground; the lowest are those of the network turned round.
 They do not depend on which optimal flow the network is the residue of.
+
+A flexible order's node is not posted. It has no outer bound, and no rank of its own: what reaches it hands
+its rank on, as if every two windows it ties together bounded each other directly.
 """
 
 from __future__ import annotations
@@ -79,11 +82,15 @@ def _cell_constraints(nodes: Nodes, levels: Levels, filled: Ints, market: Market
 
 
 def outer_bounds(nodes: Nodes) -> tuple[Ints, Ints]:
-    """(least, most) of every node, [nodes] each: within 2^29 of 0, and only a zone above 0."""
+    """(least, most) of every node, [nodes] each: within 2^29 of 0, and only a zone above 0.
+
+    A flexible order has none.
+    """
     least = np.full(nodes.count, -POTENTIAL_LIMIT)
     most = np.zeros(nodes.count, np.int64)
     most[nodes.zone.ravel()] = POTENTIAL_LIMIT
     least[nodes.ground] = 0
+    least[nodes.flexible], most[nodes.flexible] = -UNREACHED, UNREACHED
     return least, most
 
 
@@ -112,18 +119,19 @@ def cell_prices(energy: Ints, quality: Ints) -> Ints:
 
 def _highest(most: Ints, constraints: Constraints, ground: int) -> Potentials:
     """Shortest distances below `most`, and hops over tight constraints from an outer bound or the ground."""
-    value = _relax(most, constraints)
+    value = relax(most, constraints)
     if value[ground] != 0:
         raise InputError(OUT_OF_RANGE)
     tail, head, cost = constraints.tail, constraints.head, constraints.cost
     tight = value[head] == value[tail] + cost
     start = np.where(value == most, 0, UNREACHED)
     start[ground] = GROUND_RANK
-    hop = Constraints(tail[tight], head[tight], np.ones(int(tight.sum()), np.int64))
-    return Potentials(value, _relax(start, hop))
+    posted = tail[tight] <= ground
+    hop = Constraints(tail[tight], head[tight], posted.astype(np.int64))
+    return Potentials(value, relax(start, hop))
 
 
-def _relax(start: Ints, constraints: Constraints) -> Ints:
+def relax(start: Ints, constraints: Constraints) -> Ints:
     """The greatest vector up to `start` that meets the constraints: Bellman and Ford, an array pass a hop."""
     by_head = np.argsort(constraints.head, kind="stable")
     tail, head, cost = constraints.tail[by_head], constraints.head[by_head], constraints.cost[by_head]

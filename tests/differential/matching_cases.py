@@ -7,13 +7,22 @@ stars or rings.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
-from settlement.matching import UNLIMITED_WH, Book, Market, make_book, make_market
+from settlement.matching import (
+    UNLIMITED_WH,
+    Book,
+    FlexibleOrders,
+    Market,
+    make_book,
+    make_flexible,
+    make_market,
+)
 from settlement.units import PRICE_CAP, PRICE_FLOOR
 
+FLEXIBLE_COLUMNS = tuple(field.name for field in fields(FlexibleOrders))
 COLUMNS = ("order", "side", "zone", "quality", "window", "quantity_wh", "limit")
 
 
@@ -22,6 +31,33 @@ def random_case(seed: int, most_qualities: int = 4, most_rows: int = 60) -> tupl
     random = np.random.default_rng(seed)
     market = random_market(random, most_qualities)
     return random_book(random, market, most_rows), market
+
+
+def random_flexible_case(
+    seed: int, most_qualities: int = 4, most_rows: int = 60, most_flexible: int = 4
+) -> tuple[Book, FlexibleOrders, Market]:
+    """A book, flexible orders and the market they fit."""
+    random = np.random.default_rng((seed, 1))
+    market = random_market(random, most_qualities)
+    book = random_book(random, market, most_rows)
+    return book, random_flexible(random, market, most_flexible), market
+
+
+def random_flexible(random: np.random.Generator, market: Market, most: int) -> FlexibleOrders:
+    """Orders over ranges of windows, with energy and caps that bind, one or the other, or neither."""
+    rows = int(random.integers(0, most + 1))
+    side, first = random.integers(0, 2, rows), random.integers(0, market.windows, rows)
+    small, none = random.integers(0, 2, rows), random.random(rows)
+    return make_flexible(
+        order=random.permutation(rows),
+        side=side,
+        zone=random.integers(0, market.zones, rows),
+        first_window=first,
+        last_window=random.integers(first, market.windows),
+        energy_wh=np.where(none < 0.1, small, random.integers(0, 5_000, rows)),
+        max_wh_per_window=np.where(none > 0.9, small, random.integers(0, 2_500, rows)),
+        limit=_limits(random, side, np.zeros(rows, np.int64)),
+    )
 
 
 def random_market(random: np.random.Generator, most_qualities: int) -> Market:

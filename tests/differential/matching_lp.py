@@ -8,15 +8,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from settlement.matching import BUY, ROOT, Book, Market
+from settlement.matching import BUY, ROOT, Book, FlexibleOrders, Market, no_flexible
 from settlement.units import POTENTIAL_LIMIT
 
 Node = tuple[str, int, int]
+UNBOUNDED = 2**40
 GROUND: Node = ("quality", 0, 0)
 
 
@@ -31,9 +33,10 @@ class Arc:
     energy: int
 
 
-def arcs_of(book: Book, market: Market) -> list[Arc]:
-    """Every row, then every line up and down, then every substitution."""
-    total = int(book.quantity_wh.sum()) + 1
+def arcs_of(book: Book, market: Market, flexible: FlexibleOrders | None = None) -> list[Arc]:
+    """Every row, then every line up and down, every substitution, and every flexible order's arcs."""
+    flexible = no_flexible() if flexible is None else flexible
+    total = int(book.quantity_wh.sum()) + int(flexible.energy_wh.sum()) + 1
     arcs = [_row_arc(book, row) for row in range(len(book))]
     for window in range(market.windows):
         for zone in np.flatnonzero(market.parent != ROOT).tolist():
@@ -42,7 +45,18 @@ def arcs_of(book: Book, market: Market) -> list[Arc]:
             arcs += [Arc(child, parent, capacity, gain, 0), Arc(parent, child, capacity, gain, 0)]
         for giver, taker in market.substitutions.tolist():
             arcs.append(Arc(_quality(taker, window), _quality(giver, window), total, 0, 0))
-    return arcs
+    return arcs + [arc for row in range(len(flexible)) for arc in _flexible_arcs(flexible, row)]
+
+
+def _flexible_arcs(flexible: FlexibleOrders, row: int) -> Iterator[Arc]:
+    """A node of its own between the ground and its zone in each window."""
+    own: Node = ("flexible", row, 0)
+    zone, most, limit = (int(v[row]) for v in (flexible.zone, flexible.max_wh_per_window, flexible.limit))
+    buys, energy = flexible.side[row] == BUY, int(flexible.energy_wh[row])
+    yield Arc(own, GROUND, energy, limit, 1) if buys else Arc(GROUND, own, energy, -limit, 0)
+    for window in range(int(flexible.first_window[row]), int(flexible.last_window[row]) + 1):
+        here: Node = ("zone", zone, window)
+        yield Arc(here, own, most, 0, 0) if buys else Arc(own, here, most, 0, 0)
 
 
 def _quality(quality: int, window: int) -> Node:
@@ -101,6 +115,9 @@ def extremes(arcs: list[Arc], flow: list[int], market: Market) -> tuple[dict[Nod
             low["zone", zone, window], high["zone", zone, window] = -POTENTIAL_LIMIT, POTENTIAL_LIMIT
         for quality in range(1, market.qualities):
             low["quality", quality, window], high["quality", quality, window] = -POTENTIAL_LIMIT, 0
+    own = {node for arc in arcs for node in (arc.tail, arc.head) if node[0] == "flexible"}
+    low.update(dict.fromkeys(own, -UNBOUNDED))
+    high.update(dict.fromkeys(own, UNBOUNDED))
     changed = True
     while changed:
         changed = False

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matching_cases import COLUMNS, random_case
+from matching_cases import COLUMNS, random_case, random_flexible_case
 
 from settlement.matching import Book, Clearing, Extremes, check, clear, make_book, make_market
 from settlement.matching.prices import cell_prices
@@ -49,6 +49,41 @@ def test_the_order_of_rows_leaves_no_trace(batch: int) -> None:
         assert as_bytes(one) == as_bytes(two), f"seed {seed}"
         assert (one.fills_wh[order] == two.fills_wh).all(), f"seed {seed}"
         assert one.welfare_nano == two.welfare_nano, f"seed {seed}"
+
+
+@pytest.mark.parametrize("batch", range(5))
+def test_the_order_of_flexible_orders_leaves_no_trace(batch: int) -> None:
+    for seed in range(batch * 20, (batch + 1) * 20):
+        book, flexible, market = random_flexible_case(seed)
+        other, order = shuffled(book, seed)
+        turned = np.random.default_rng(seed).permutation(len(flexible))
+        one, two = clear(book, market, flexible), clear(other, market, flexible.rows(turned))
+        assert as_bytes(one) == as_bytes(two), f"seed {seed}"
+        assert (one.fills_wh[order] == two.fills_wh).all(), f"seed {seed}"
+        assert (one.flexible_wh[turned] == two.flexible_wh).all(), f"seed {seed}"
+
+
+@pytest.mark.parametrize("by", [-1, 1])
+def test_a_flexible_split_that_is_off_by_one_anywhere_is_refused(by: int) -> None:
+    for seed in range(100):
+        book, flexible, market = random_flexible_case(seed)
+        clearing = clear(book, market, flexible)
+        if clearing.flexible_wh.size:
+            wrong = replace(clearing, flexible_wh=bumped(clearing.flexible_wh, seed * 7, by))
+            assert check(book, market, wrong, flexible), f"seed {seed}"
+
+
+@pytest.mark.parametrize("by", [-1, 1])
+@pytest.mark.parametrize(("of", "end"), POTENTIALS)
+def test_with_flexible_orders_too_a_potential_off_by_one_is_refused(of: str, end: str, by: int) -> None:
+    for seed in range(100):
+        book, flexible, market = random_flexible_case(seed)
+        clearing = clear(book, market, flexible)
+        group = getattr(clearing, of)
+        moved = replace(group, **{end: bumped(getattr(group, end), seed * 5, by)})
+        wrong = replace(clearing, **{of: moved})
+        priced = replace(wrong, prices=cell_prices(wrong.energy.mid, wrong.quality.mid))
+        assert check(book, market, priced, flexible), f"seed {seed}"
 
 
 @pytest.mark.parametrize("by", [-1, 1])

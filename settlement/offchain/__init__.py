@@ -1,0 +1,1 @@
+"""Clearing with no chain: files in, a file out."""
