@@ -13,7 +13,7 @@ from settlement.chain.operator import ClearedSession
 from settlement.chain.settler import SignedPosting
 from settlement.reference import packed_windows
 from settlement.reference.posting import Entry, unpack_part
-from settlement.reference.schedule import Schedule
+from settlement.reference.schedule import Schedule, SignedSchedule
 from settlement.reports.facts import AccountFact, MarketFact, MemberFact, OrderFact, Role, Series
 
 
@@ -41,7 +41,8 @@ def market(
     exchange: Exchange, cleared: ClearedSession, qualities: Series, posted: SignedPosting, outside: Outside
 ) -> MarketFact:
     """Terms and prices of the day."""
-    energy = cleared.prices[0]
+    prices = cleared.prices[0]
+    energy = prices[0]
     return MarketFact(
         first_window=posted.posting.first_window,
         window_length_s=exchange.deployment.window_length,
@@ -52,7 +53,7 @@ def market(
         deficit=posted.posting.deficit,
         energy_prices=energy,
         premiums=tuple(
-            tuple(price - base for price, base in zip(row, energy, strict=True)) for row in cleared.prices
+            tuple(price - base for price, base in zip(row, energy, strict=True)) for row in prices
         ),
         carbon_g_per_kwh=outside.carbon_g_per_kwh,
         own_solar_wh=outside.own_solar_wh,
@@ -60,7 +61,7 @@ def market(
 
 
 def orders(exchange: Exchange, sealed: SealedBook, told: Sequence[events.Event]) -> tuple[OrderFact, ...]:
-    """Every order of the book with the fills that the chain derived."""
+    """Every plain order of the book with the fills that the chain derived."""
     cleared = {event.order: event for event in told if isinstance(event, events.ScheduleCleared)}
     refused = {event.order: event.reason for event in told if isinstance(event, events.ScheduleIneligible)}
     traders = sorted({order.schedule.trader for order in sealed.orders})
@@ -69,6 +70,7 @@ def orders(exchange: Exchange, sealed: SealedBook, told: Sequence[events.Event])
     return tuple(
         _order(order_hash, signed.schedule, cleared.get(order_hash), refused.get(order_hash, 0), lanes)
         for order_hash, signed in zip(sealed.hashes, sealed.orders, strict=True)
+        if isinstance(signed, SignedSchedule)
     )
 
 
@@ -145,6 +147,7 @@ def _sums(
     return paid, certified, deposited
 
 
-def vault(exchange: Exchange, token: Token) -> int:
-    """Settlement tokens that the Exchange holds."""
-    return token.balance(exchange.address)
+def vault(exchange: Exchange, token: Token, operator: bytes, epoch: int) -> int:
+    """Settlement tokens that the Exchange holds, but for the operator's: its cash and the session's bond."""
+    ((_, locked_nano, *_),) = exchange.view("bondOf", epoch)
+    return token.balance(exchange.address) - int(locked_nano) - exchange.cash(operator).free

@@ -29,13 +29,17 @@ from settlement.chain import deploy, events, operator, settler
 from settlement.chain.books import SealedBook, Session
 from settlement.chain.client import RECEIPT_TIMEOUT_S, AnvilClock, Chain
 from settlement.chain.deploy import Terms
+from settlement.chain.errors import UnacceptableOrder
 from settlement.chain.exchange import Exchange, Token
+from settlement.chain.intake import Intake
 from settlement.chain.operator import ClearedSession
+from settlement.chain.receipts import check_receipt
 from settlement.chain.rpc import Receipt
 from settlement.chain.settler import SignedPosting
 from settlement.chain.sign import Signer, sign_schedule
-from settlement.reference import eip712, schedule
-from settlement.reference.schedule import Schedule, SignedSchedule
+from settlement.reference import eip712
+from settlement.reference.orders import SignedOrder, order_hash
+from settlement.reference.schedule import SignedSchedule
 from settlement.reference.session import SessionParams, single_zone
 from settlement.reports.facts import CLEAR, SETTLE, DayFacts, Incident, PhaseFact, Series
 from settlement.units import PRICE_CAP, PRICE_FLOOR
@@ -44,6 +48,12 @@ GRID = single_zone(QUALITIES, SUBSTITUTIONS)
 HOUR_S, DAY_S = 3_600, 86_400
 GATE_BEFORE_S = 12 * HOUR_S
 """Noon of the day before."""
+CLAIMS_S = 2 * deploy.MAX_PAUSE_S + 7 * DAY_S
+"""From the deadline of the proof to the last claim."""
+MOST_ORDERS = 1_000
+BOND_NANO = 10**9
+"""For each order that the operator leaves out, or never proves."""
+OPERATOR_DEPOSIT_NANO = 2_000 * 10**9
 HOME_DEPOSIT_NANO = 200 * 10**9
 SUPPLIER_DEPOSIT_NANO = 20_000 * 10**9
 FIRST_SESSION_DAY = FIRST_DAY + timedelta(days=15)
@@ -173,6 +183,7 @@ class CommunityDay:
     def _deposit(self) -> None:
         deposits = {home.address: HOME_DEPOSIT_NANO for home in self.cast.homes}
         deposits[self.cast.supplier.address] = SUPPLIER_DEPOSIT_NANO
+        deposits[self.cast.operator.address] = OPERATOR_DEPOSIT_NANO
         admin, total = self.cast.admin, sum(deposits.values())
         self.token.mint(admin, admin.address, total)
         self.token.approve(admin, self.exchange.address, total)
@@ -185,7 +196,7 @@ class CommunityDay:
         """Opens the day and its session; everyone's agent signs; the operator takes what is sound."""
         day, windows = self.plan.first_window, self.today.windows
         with self.phase("open and sign"):
-            self.exchange.open_day(self.cast.operator, day, windows, self.grid_version, GRID)
+            self.exchange.open_day(self.cast.operator, day, windows, self.grid_version)
             self.session = operator.open_session(self.exchange, self.cast.operator, self.params())
             offered = [*self._signed_orders(self.session), self._forged(self.session)]
             self.orders = self._taken(offered)
@@ -211,8 +222,11 @@ class CommunityDay:
             sell_reserve=max(0, *deficit),
             imbalance_min=min(surplus),
             imbalance_max=max(deficit),
-            max_orders=1_000,
-            bond_nano=0,
+            max_orders=MOST_ORDERS,
+            max_submitted=2 * len(self.cast.members),
+            bond_nano=BOND_NANO,
+            claim_by=gate + 2 * HOUR_S + CLAIMS_S,
+            receipt_signer=self.cast.operator.address,
             certificate_run=0,
         )
 
@@ -248,21 +262,26 @@ class CommunityDay:
             session=session.id,
             first_window=session.params.first_window,
         )
-        signature = self.cast.network.sign_digest(schedule.order_hash(self.exchange.separator, message))
+        signature = self.cast.network.sign_digest(order_hash(self.exchange.separator, message))
         return SignedSchedule(message, signature)
 
-    def _taken(self, offered: Sequence[SignedSchedule]) -> list[SignedSchedule]:
-        """The orders that their traders signed; the others are refused."""
-        sound = [order for order in offered if self._signer(order.schedule, order.signature)]
-        if refused := len(offered) - len(sound):
+    def _taken(self, offered: Sequence[SignedSchedule]) -> list[SignedOrder]:
+        """What the operator gives a receipt for, which its trader believes; the rest is refused."""
+        intake, refused = Intake(self.exchange.separator, self.session, self.cast.operator), 0
+        for order in offered:
+            member = self.cast.members.get(order.schedule.trader)
+            try:
+                receipt = intake.take(self.chain.now(), order, member)
+            except UnacceptableOrder:
+                refused += 1
+            else:
+                hash_ = order_hash(self.exchange.separator, order.schedule)
+                check_receipt(self.exchange.separator, self.session.params, hash_, receipt)
+        if refused:
             self.incidents.append(
                 Incident("order in another's name", "refused: its trader did not sign it", refused)
             )
-        return sound
-
-    def _signer(self, order: Schedule, signature: bytes) -> bool:
-        found = eip712.recover(schedule.order_hash(self.exchange.separator, order), signature)
-        return found == order.trader
+        return intake.book()
 
     # Clear ----------------------------------------------------------------------------------------------
 
@@ -271,12 +290,12 @@ class CommunityDay:
         exchange, sender, session, sealed = self.exchange, self.cast.operator, self.session, self.sealed
         self.clock.advance_to(session.params.gate)
         with self.phase("commit"):
-            steps = [operator.commit(exchange, sender, session, sealed)]
+            steps = operator.commit(exchange, sender, session, sealed)
         with self.phase(CLEAR):
             prepared = operator.prepare(exchange, session, sealed)
             steps.append(operator.post_header(exchange, sender, prepared))
-            at, cleared = operator.clear_all(exchange, sender, prepared, operator.Progress())
-            steps += [*cleared, operator.close(exchange, sender, prepared, at)]
+            found = operator.progress(exchange, prepared)
+            steps += operator.clear_and_close(exchange, sender, prepared, found)
         self.cleared = operator.outcome(prepared, steps)
         return self.cleared
 
@@ -333,7 +352,7 @@ class CommunityDay:
             accounts=collect.accounts(exchange, self.cast, self.posted, told),
             phases=self.phases(),
             incidents=tuple(self.incidents),
-            vault_nano=collect.vault(exchange, self.token),
+            vault_nano=collect.vault(exchange, self.token, self.cast.operator.address, self.session.epoch),
         )
 
     def _outside(self) -> collect.Outside:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from settlement.audit import code, envelope, opinion, state, sums
+from settlement.audit import code, envelope, opinion, proof, state, sums
 from settlement.audit.administration import Manager
 from settlement.audit.code import Deployed, Terms
 from settlement.audit.findings import Difference, Findings, located
@@ -13,6 +13,7 @@ from settlement.audit.history import Block, History, Sent
 from settlement.audit.node import NoAnswer, Node, read
 from settlement.audit.replay import Replay
 from settlement.chain.abi import CODEC, exchange_interface
+from settlement.chain.deploy import MODULES, getter
 from settlement.chain.errors import ChainError, NodeError
 from settlement.chain.rpc import Log, log, to_bytes, to_hex
 from settlement.errors import InputError
@@ -30,8 +31,7 @@ class Place:
     address: bytes
     authority: bytes
     token: bytes
-    clearing: bytes
-    settlement: bytes
+    modules: tuple[bytes, ...]
     first: int
     """The block from which on everything matters."""
     last: int
@@ -63,13 +63,13 @@ def find(nodes: Sequence[Node], address: bytes, first: int | None) -> Place:
     last = min(one.head() for one in nodes)
     if not node.code(address, last):
         raise InputError(f"no contract at {to_hex(address)}: give the Exchange's address on this chain")
-    views = ("authority", "settlementToken", "clearingModule", "settlementModule")
-    authority, token, clearing, settlement = (_view(node, address, name) for name in views)
-    parts = (address, authority, clearing, settlement)
+    authority, token = (_view(node, address, name) for name in ("authority", "settlementToken"))
+    modules = tuple(_view(node, address, getter(name)) for name in MODULES)
+    parts = (address, authority, *modules)
     start = _first_block(node, parts, last) if first is None else first
     if first is not None and first > 0 and _older(node, parts, first):
         raise InputError(f"the deployment is older than block {first}: give an earlier --from-block, or none")
-    return Place(chains[node.url], address, authority, token, clearing, settlement, start, last)
+    return Place(chains[node.url], address, authority, token, modules, start, last)
 
 
 def _view(node: Node, address: bytes, name: str) -> bytes:
@@ -153,8 +153,8 @@ class Audit:
         if created == self.place.address:
             found = code.read_creation(sent, self.modules)
             self.deployed, place = found, self.place
-            told = (place.authority, place.token, place.clearing, place.settlement)
-            built = (found.terms.authority, found.terms.token, found.clearing, found.settlement)
+            told = (place.authority, place.token, *place.modules)
+            built = (found.terms.authority, found.terms.token, *found.modules)
             if told != built:
                 raise Difference("code", "the Exchange says it was built otherwise than it was", built, told)
             terms = found.terms
@@ -167,11 +167,7 @@ class Audit:
         assert self.deployed is not None
         place, found = self.place, self.deployed
         words = code.filled_in(place.chain_id, place.address, found)
-        contracts = (
-            ("Exchange", place.address),
-            ("ClearingModule", found.clearing),
-            ("SettlementModule", found.settlement),
-        )
+        contracts = (("Exchange", place.address), *zip(MODULES, found.modules, strict=True))
         for node in self.nodes:
             with located(node.url, place.last):
                 for name, address in contracts:
@@ -188,8 +184,11 @@ class Audit:
             self.findings.add("nodes", len(asked), kind="answers about state")
         for node in self.nodes:
             with located(node.url, self.place.last):
-                balance = self._balance(node)
                 quiet = self.findings if node is self.nodes[0] else Findings()
+                proof.check(
+                    node, self.place.address, self.place.authority, self.place.last, replay.exchange, quiet
+                )
+                balance = self._balance(node)
                 sums.check(replay.sums, replay.exchange, now, balance, replay.donated, quiet)
 
     def _balance(self, node: Node) -> int:

@@ -11,12 +11,16 @@ from eth_abi.exceptions import DecodingError
 from settlement.chain.abi import CODEC, Entry, exchange_interface
 from settlement.reference import cell, marginal, merkle, potential
 from settlement.reference.clearing import Carry, Header, ZonePosting
+from settlement.reference.closing import ClosedZone
+from settlement.reference.errors import WrongClosedZone
+from settlement.reference.membership import Absence, Inclusion, Neighbour
 from settlement.reference.merkle import Frontier
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
 from settlement.reference.posting import Posting
+from settlement.reference.receipts import SignedReceipt
 from settlement.reference.session import Grid, SessionParams
 from settlement.reference.settlement import RunCarry, Tally
-from settlement.reference.words import field
+from settlement.reference.words import field, signed
 
 Posted = tuple[Header, ZonePosting]
 
@@ -58,10 +62,26 @@ def _posted(values: tuple[tuple[int, ...], ...]) -> Posted:
 
 def _carry(values: tuple[Any, ...]) -> Carry | None:
     """None where nothing is brought, as to a first chunk."""
-    cells, last, count, frontier = values
-    if not cells and not any(last) and not count and not any(map(any, frontier)):
+    cells, last, count, frontier, support, submitted = values
+    if not cells and not any(last) and not any((count, support, submitted)) and not any(map(any, frontier)):
         return None
-    return Carry(tuple(map(cell.unpack, cells)), last, Frontier(count, tuple(frontier)))
+    tree = Frontier(count, tuple(frontier))
+    return Carry(tuple(map(cell.unpack, cells)), last, tree, support, submitted)
+
+
+def _closed(values: tuple[Any, ...]) -> ClosedZone:
+    """WrongClosedZone for words that no zone ever left."""
+    energy, nets, energy_support, quality_support, rent, joined = values
+    if any(word >> 64 for word in nets) or any(word >> 128 for word in energy):
+        raise WrongClosedZone("not canonical", joined)
+    return ClosedZone(
+        tuple(map(potential.unpack, energy)),
+        tuple(signed(word, 64) for word in nets),
+        energy_support,
+        tuple(quality_support),
+        rent,
+        joined,
+    )
 
 
 def _run_carry(values: tuple[Any, ...]) -> RunCarry | None:
@@ -76,6 +96,11 @@ def _tally(word: int) -> Tally:
     return Tally(*(field(word, at, 64) for at in (0, 64, 128, 192)))
 
 
+def _absence(values: tuple[Any, ...]) -> Absence:
+    index, left, right = values
+    return Absence(index, Neighbour(*left), Neighbour(*right))
+
+
 def _type(name: str, parameter: str) -> str:
     inputs = exchange_interface().function(name).inputs
     return next(one.type for one in inputs if one.name == parameter)
@@ -86,6 +111,11 @@ _RICH: dict[str, Callable[[Any], Any]] = {
     _type("openSession", "params"): lambda values: SessionParams(*values),
     _type("clear", "posted"): _posted,
     _type("clear", "carry"): _carry,
+    _type("joinChildren", "self"): _closed,
+    _type("joinChildren", "children"): lambda values: tuple(map(_closed, values)),
+    _type("claimOmission", "receipt"): lambda values: SignedReceipt(*values),
+    _type("claimOmission", "proof"): _absence,
+    _type("claimCommitted", "proof"): lambda values: Inclusion(*values),
     _type("settle", "posting"): lambda values: Posting(*values),
     _type("settle", "carry"): _run_carry,
 }

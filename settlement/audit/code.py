@@ -17,11 +17,11 @@ from settlement.audit.findings import Difference
 from settlement.audit.history import Sent
 from settlement.chain.abi import CODEC
 from settlement.chain.compile import compile_contracts
+from settlement.chain.deploy import MODULES
 from settlement.reference import eip712
 from settlement.reference.words import address_word, word
 
 TERMS = "(address,address,uint16,uint32)"
-MODULES = ("ClearingModule", "SettlementModule")
 PUSH_WORD = 0x7F
 
 
@@ -40,15 +40,15 @@ class Deployed:
     """The Exchange as its creation says it is."""
 
     terms: Terms
-    clearing: bytes
-    settlement: bytes
+    modules: tuple[bytes, ...]
+    """In the order of `MODULES`."""
 
 
 def read_creation(created: Sent, modules: dict[bytes, tuple[str, Terms]]) -> Deployed:
     """What the Exchange was built with. Difference unless code, modules and terms are as they should be."""
-    terms, clearing, settlement = _arguments(created, "Exchange", [TERMS, "address", "address"])
-    found = Deployed(Terms(*terms), clearing, settlement)
-    for address, name in zip((clearing, settlement), MODULES, strict=True):
+    terms, *built = _arguments(created, "Exchange", [TERMS, *("address" for _ in MODULES)])
+    found = Deployed(Terms(*terms), tuple(built))
+    for address, name in zip(found.modules, MODULES, strict=True):
         if modules.get(address) != (name, found.terms):
             told = modules.get(address)
             raise Difference("code", f"the {name} is another contract", (name, found.terms), told)
@@ -86,7 +86,7 @@ def filled_in(chain_id: int, exchange: bytes, found: Deployed) -> frozenset[byte
         *(word(found.terms.window_length), word(found.terms.max_pause), word(chain_id)),
         *(eip712.NAME_HASH, eip712.VERSION_HASH, _short("Trellis"), _short("1")),
     }
-    for address in (exchange, found.clearing, found.settlement):
+    for address in (exchange, *found.modules):
         words |= {address_word(address), eip712.domain_separator(chain_id, address)}
     return frozenset(words)
 

@@ -6,34 +6,45 @@ road. Fills may differ among orders exactly at the price, where several optima e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from settlement.audit.findings import Difference, Findings
 from settlement.audit.replay import Cleared
-from settlement.chain import books
-from settlement.chain.books import SealedBook, Session
+from settlement.chain import prepared
+from settlement.chain.books import SealedBook, Session, ZoneBook
 from settlement.errors import TrellisError
-from settlement.reference import schedule
+from settlement.reference import orders
 from settlement.reference.exchange import Exchange
+from settlement.reference.orders import SignedOrder
 from settlement.reference.potential import Potential
 
 
 def check(exchange: Exchange, id_: bytes, cleared: Cleared, findings: Findings) -> None:
     """Difference unless the matcher finds the posted potentials."""
     record = exchange.session(id_)
-    assert cleared.header is not None
-    assert cleared.zone is not None
     given = Session(record.epoch, record.params, exchange.state.grids[record.params.grid_version - 1])
-    hashes = tuple(schedule.order_hash(exchange.separator, one.schedule) for one in cleared.orders)
+    zones = range(given.grid.zones)
+    sealed = SealedBook(tuple(_book(exchange, cleared.orders[zone]) for zone in zones))
     try:
-        own = books.prepare(given, SealedBook(tuple(cleared.orders), hashes), cleared.reasons)
+        own = prepared.prepare(given, sealed, tuple(tuple(cleared.reasons[zone]) for zone in zones))
     except TrellisError as cause:
         raise Difference("prices", f"the matcher cannot clear the book: {cause}") from cause
-    posted = (("quality", cleared.header.qualities), ("energy", cleared.zone.energy))
-    found = (own.header.qualities, own.posting.energy)
-    for (name, theirs), ours in zip(posted, found, strict=True):
-        for index, (their, our) in enumerate(zip(theirs, ours, strict=True)):
-            same = extremes(their) == extremes(our)
-            what = f"session {record.epoch}: lowest and highest {name} potential {index}"
-            findings.require(same, "prices", what, extremes(our), extremes(their))
+    what = f"session {record.epoch}: lowest and highest"
+    _compare(f"{what} quality potential", cleared.header.qualities, own.header.qualities, findings)
+    for zone in zones:
+        posted, mine = cleared.postings[zone].energy, own.zones[zone].posting.energy
+        _compare(f"{what} energy potential of zone {zone}", posted, mine, findings)
+
+
+def _book(exchange: Exchange, read: Sequence[SignedOrder]) -> ZoneBook:
+    hashes = (orders.order_hash(exchange.separator, one.schedule) for one in read)
+    return ZoneBook(tuple(read), tuple(hashes))
+
+
+def _compare(what: str, posted: Sequence[Potential], ours: Sequence[Potential], findings: Findings) -> None:
+    for index, (their, our) in enumerate(zip(posted, ours, strict=True)):
+        same = extremes(their) == extremes(our)
+        findings.require(same, "prices", f"{what} {index}", extremes(our), extremes(their))
 
 
 def extremes(one: Potential) -> tuple[int, int]:

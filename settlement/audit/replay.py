@@ -6,7 +6,8 @@ make it; one that failed must be refused here too. A call that is not understood
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,19 +21,19 @@ from settlement.audit.told import Teller, Told, tell
 from settlement.chain.abi import interface
 from settlement.chain.client import GAS_SLACK
 from settlement.chain.rpc import Log
-from settlement.reference import clearing, posting, schedule, session, settlement
+from settlement.reference import clearing, orders, posting, settlement
 from settlement.reference.accounts import Member
-from settlement.reference.clearing import Carry, Commitment, Header, ZonePosting
+from settlement.reference.clearing import Carry, Header, ZonePosting
+from settlement.reference.closing import ClosedZone
 from settlement.reference.errors import Refused
 from settlement.reference.exchange import Exchange, RunStage
 from settlement.reference.exchange import events as model
 from settlement.reference.messages import Transfer
+from settlement.reference.orders import SignedOrder
 from settlement.reference.posting import Posting
-from settlement.reference.schedule import SignedSchedule
-from settlement.reference.session import Grid
+from settlement.reference.record import NO_ADDRESS
 from settlement.reference.settlement import RunCarry
 
-ZONE = 0
 NO_SESSION = bytes(32)
 
 EXECUTE, MULTICALL = "execute", "multicall"
@@ -42,10 +43,15 @@ EXECUTE, MULTICALL = "execute", "multicall"
 class Cleared:
     """What was read of a session: its orders, why some fill nothing, and the posted potentials."""
 
-    orders: list[SignedSchedule] = field(default_factory=list)
-    reasons: list[int] = field(default_factory=list)
-    header: Header | None = None
-    zone: ZonePosting | None = None
+    header: Header
+    orders: dict[int, list[SignedOrder]] = field(default_factory=lambda: defaultdict(list))
+    """By zone."""
+    reasons: dict[int, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """By zone."""
+    postings: dict[int, ZonePosting] = field(default_factory=dict)
+    """By zone."""
+    zone: int = 0
+    """The zone whose orders are being read."""
 
 
 class Replay:
@@ -62,6 +68,8 @@ class Replay:
         """Sessions proved by the block being replayed."""
         self.seen: set[bytes] = set()
         """Every address that sent or was named."""
+        self.submitted: dict[bytes, None] = {}
+        """Orders ever submitted on chain, in their order."""
         self.nodes: set[bytes] = set()
         self.operators: set[tuple[bytes, bytes]] = set()
         """Owners and spenders that were ever approved for everything."""
@@ -126,7 +134,7 @@ class Replay:
     def _must_refuse(self, now: int, sent: Sent) -> None:
         before, quiet = self.exchange.state.copy(), Findings()
         rehearsal = Replay(self.exchange, self.address, self.token, self.manager, quiet)
-        rehearsal.cleared = {key: Cleared(header=one.header) for key, one in self.cleared.items()}
+        rehearsal.cleared = {key: Cleared(one.header) for key, one in self.cleared.items()}
         try:
             allowed = rehearsal._call(now, sent.sender, sent.data, ())
         except Difference:
@@ -182,17 +190,17 @@ class Replay:
     def _count(self, event: model.Event) -> None:
         match event:
             case model.ScheduleCleared():
-                self.cleared[event.session].reasons.append(0)
+                self._note_reason(event.session, 0)
                 self.findings.add("orders")
                 self.findings.add("fills", len(event.filled_wh))
             case model.ScheduleIneligible():
-                self.cleared[event.session].reasons.append(event.reason)
+                self._note_reason(event.session, event.reason)
                 self.findings.add("orders")
                 self.findings.add("ineligible")
             case model.SessionProved():
                 self.proved.append(event.session)
                 self.findings.add("proofs")
-                self.findings.add("books")
+                self.findings.add("books", len(self.exchange.session(event.session).commitments))
             case model.AccountSettled():
                 self.findings.add("entries")
                 self.findings.add("imbalances", len(event.imbalance_wh))
@@ -200,6 +208,10 @@ class Replay:
                 self.findings.add("certificates")
             case model.MeteringPosted():
                 self.findings.add("postings")
+
+    def _note_reason(self, session: bytes, reason: int) -> None:
+        cleared = self.cleared[session]
+        cleared.reasons[cleared.zone].append(reason)
 
     def _moved(self, sent: Sent, expected: int) -> None:
         """Settlement tokens move by deposits and withdrawals only; but anyone may give some away."""
@@ -217,27 +229,19 @@ class Replay:
         epochs = self.exchange.state.epochs
         return epochs[epoch - 1] if 1 <= epoch <= len(epochs) else NO_SESSION
 
-    def require_grid(self, version: int, grid: Grid) -> None:
-        grids = self.exchange.state.grids
-        known = session.grid_hash(grids[version - 1]) if 1 <= version <= len(grids) else None
-        if session.grid_hash(grid) != known:
-            raise Difference("calls", f"another grid than version {version} was brought", known, grid)
-
-    def open_day(self, now: int, _: bytes, day: int, windows: int, version: int, grid: Grid) -> None:
+    def open_day(self, now: int, _: bytes, day: int, windows: int, version: int) -> None:
         self.exchange.require_running(now)
-        self.require_grid(version, grid)
         self.exchange.open_day(day, windows, version)
 
-    def commit_book(self, now: int, _: bytes, epoch: int, zone: int, count: int, root: bytes) -> None:
-        require_zone(zone)
-        self.exchange.commit_book(now, self.session_at(epoch), Commitment(count, root))
+    def commit_books(
+        self, now: int, _: bytes, epoch: int, counts: Sequence[int], roots: Sequence[bytes]
+    ) -> None:
+        self.exchange.commit_books(now, self.session_at(epoch), counts, roots)
 
-    def post_header(self, now: int, _: bytes, epoch: int, words: tuple[int, ...], grid: Grid) -> None:
-        id_ = self.session_at(epoch)
-        self.require_grid(self.exchange.session(id_).params.grid_version, grid)
-        posted = header(words)
+    def post_header(self, now: int, _: bytes, epoch: int, words: tuple[int, ...]) -> None:
+        id_, posted = self.session_at(epoch), header(words)
         self.exchange.post_header(now, id_, posted)
-        self.cleared[id_] = Cleared(header=posted)
+        self.cleared[id_] = Cleared(posted)
 
     def clear(
         self,
@@ -249,18 +253,18 @@ class Replay:
         carry: Carry | None,
         records: bytes,
     ) -> list[Told]:
-        require_zone(zone)
         id_ = self.session_at(epoch)
         kind = self.exchange.session(id_).params.kind
-        orders = schedule.decode_all(records, id_, kind, zone)
-        for one in orders:
-            hash_ = schedule.order_hash(self.exchange.separator, one.schedule)
+        found = orders.decode_all(records, id_, kind, zone)
+        for one in found:
+            hash_ = orders.order_hash(self.exchange.separator, one.schedule)
             self.teller.first_windows[hash_] = one.schedule.first_window
-            self.seen.add(one.schedule.trader)
+            self.seen |= {one.schedule.trader, one.schedule.beneficiary} - {NO_ADDRESS}
             self.sums.orders[hash_] = one.schedule
-        after = self.exchange.clear(now, id_, *posted, carry, records)
-        self.cleared[id_].orders += orders
-        self.cleared[id_].zone = posted[1]
+        after = self.exchange.clear(now, id_, zone, *posted, carry, records)
+        cleared = self.cleared[id_]
+        cleared.orders[zone] += found
+        cleared.postings[zone], cleared.zone = posted[1], zone
         hash_ = clearing.carry_hash(posted[1], after)
         count = after.frontier.count
         return [tell("ZoneAdvanced", epoch=epoch, zone=zone, carry_hash=hash_, count=count)]
@@ -273,14 +277,32 @@ class Replay:
         zone: int,
         posted: tuple[Header, ZonePosting],
         carry: Carry | None,
+        children: Sequence[ClosedZone],
         flows: tuple[int, ...],
-        grid: Grid,
     ) -> None:
-        require_zone(zone)
         id_ = self.session_at(epoch)
-        self.require_grid(self.exchange.session(id_).params.grid_version, grid)
-        self.exchange.close_zone(now, id_, *posted, carry, flows)
-        self.cleared[id_].zone = posted[1]
+        self.exchange.close_zone(now, id_, zone, *posted, carry, children, flows)
+        self.cleared[id_].postings[zone] = posted[1]
+
+    def join_children(
+        self,
+        now: int,
+        _: bytes,
+        epoch: int,
+        zone: int,
+        own: ClosedZone,
+        children: Sequence[ClosedZone],
+        words: tuple[int, ...],
+        flows: tuple[int, ...],
+    ) -> None:
+        id_ = self.session_at(epoch)
+        self.exchange.join_children(now, id_, zone, own, children, header(words), flows)
+
+    def submit(self, now: int, _: bytes, epoch: int, zone: int, record: bytes) -> None:
+        id_ = self.session_at(epoch)
+        self.exchange.submit(now, id_, zone, record)
+        order, _at = orders.decode(record, 0, id_, self.exchange.session(id_).params.kind, zone)
+        self.submitted[orders.order_hash(self.exchange.separator, order.schedule)] = None
 
     def register(self, now: int, _: bytes, account: bytes, zone: int, role: int, *terms: Any) -> None:
         self.seen.add(account)
@@ -305,8 +327,7 @@ class Replay:
     # Runs -----------------------------------------------------------------------------------------------
 
     def require_posting(self, message: Posting) -> None:
-        require_zone(message.zone)
-        known = posting.struct_hash(self.exchange.run(message.first_window).posting)
+        known = posting.struct_hash(self.exchange.posting(message.zone, message.first_window))
         brought = posting.struct_hash(message)
         if brought != known:
             raise Difference("calls", "another posting than the day's was brought", known, brought)
@@ -315,26 +336,20 @@ class Replay:
         self, now: int, _: bytes, message: Posting, entries: bytes, carry: RunCarry | None
     ) -> list[Told]:
         self.require_posting(message)
-        day = message.first_window
-        after = self.exchange.settle(now, day, carry, entries)
+        zone, day = message.zone, message.first_window
+        after = self.exchange.settle(now, zone, day, carry, entries)
         self.sums.paid[day] = after.cash
         if self.exchange.run(day).stage is RunStage.SETTLED:
-            self.sums.close(day, after, self.exchange.settlement_day(now, day))
+            self.sums.close(day, after, self.exchange.settlement_day(now, zone, day))
             self.findings.add("runs")
         hash_ = settlement.run_carry_hash(after)
-        return [tell("PartSettled", zone=message.zone, day=day, carry_hash=hash_)]
+        return [tell("PartSettled", zone=zone, day=day, carry_hash=hash_)]
 
     def certify(self, now: int, _: bytes, message: Posting, entries: bytes, carry: RunCarry | None) -> None:
         self.require_posting(message)
         if carry is None:
             raise Difference("calls", "nothing was brought to a certification")
-        self.exchange.certify(now, message.first_window, carry, entries)
-
-
-def require_zone(zone: int) -> None:
-    """So far grids have one zone."""
-    if zone != ZONE:
-        raise Difference("calls", "a zone that no grid has", ZONE, zone)
+        self.exchange.certify(now, message.zone, message.first_window, carry, entries)
 
 
 _TRANSFER = next(t for t, e in interface("SettlementToken").events.items() if e.name == "Transfer")
@@ -356,6 +371,15 @@ def _relayed(name: str) -> Callable[..., Any]:
     return run
 
 
+def _of_session(name: str) -> Callable[..., None]:
+    """A call about a session, which the reference knows by its id."""
+
+    def run(self: Replay, now: int, _: bytes, epoch: int, *values: Any) -> None:
+        getattr(self.exchange, name)(now, self.session_at(epoch), *values)
+
+    return run
+
+
 HANDLERS: dict[str, Callable[..., list[Told] | None]] = {
     "registerMember": Replay.register,
     "changeMember": lambda r, now, _, *values: r.exchange.change_member(now, *values),
@@ -365,11 +389,23 @@ HANDLERS: dict[str, Callable[..., list[Told] | None]] = {
     **{name: _relayed(name) for name in MESSAGES},
     "setGrid": lambda r, now, _, grid: drop(r.exchange.add_grid(grid)),
     "openDay": Replay.open_day,
-    "openSession": lambda r, now, _, params: drop(r.exchange.open_session(now, params)),
-    "commitBook": Replay.commit_book,
+    "openSession": lambda r, now, sender, params: drop(r.exchange.open_session(now, params, sender)),
+    "commitBooks": Replay.commit_books,
     "postHeader": Replay.post_header,
     "clear": Replay.clear,
     "closeZone": Replay.close_zone,
+    "joinChildren": Replay.join_children,
+    "submit": Replay.submit,
+    "claimOmission": _of_session("claim_omission"),
+    "claimCancelled": _of_session("claim_cancelled"),
+    "claimReplaced": _of_session("claim_replaced"),
+    "claimVoid": _of_session("claim_void"),
+    "claimCommitted": _of_session("claim_committed"),
+    "claimSubmitted": _of_session("claim_submitted"),
+    "defendCancelled": lambda r, now, _, *values: r.exchange.defend_cancelled(now, *values),
+    "defendReplaced": lambda r, now, _, *values: r.exchange.defend_replaced(now, *values),
+    "payClaim": lambda r, now, _, order: r.exchange.pay_claim(now, order),
+    "releaseBond": _of_session("release_bond"),
     "approve": lambda r, now, sender, *values: r.exchange.approve(sender, *values),
     "setOperator": Replay.set_operator,
     "transfer": lambda r, now, sender, *values: r.exchange.transfer(now, sender, *values),

@@ -11,15 +11,15 @@ from eth_abi.exceptions import DecodingError
 
 from settlement.audit.findings import Difference, Findings, located
 from settlement.audit.node import NoAnswer, Node
-from settlement.audit.replay import ZONE, Replay
+from settlement.audit.replay import Replay
 from settlement.chain.abi import exchange_interface
 from settlement.chain.errors import ChainError
 from settlement.chain.exchange import FLAG_SUSPENDED, FLAG_WIDE, FLAG_WITHDRAWING, RunStage, Stage
-from settlement.reference import product_id
+from settlement.reference import product_id, session
 from settlement.reference.accounts import PROSUMER
 from settlement.reference.exchange import Exchange
-from settlement.reference.exchange.state import SessionRecord
-from settlement.reference.product_id import CLAIM, OBLIGATION, ProductId
+from settlement.reference.exchange.state import ClaimStage, SessionRecord
+from settlement.reference.product_id import CLAIM, ENERGY, OBLIGATION, ProductId
 
 NO_HASH, NO_ADDRESS = bytes(32), bytes(20)
 
@@ -41,7 +41,9 @@ def questions(replay: Replay, now: int) -> Iterator[Question]:
     yield from _accounts(replay, now)
     yield from _lanes(replay.exchange)
     yield from _sessions(replay.exchange, now)
+    yield from _grids(replay.exchange)
     yield from _days(replay.exchange)
+    yield from _claims(replay)
     yield from _registers(replay, now)
     yield from _debts(replay.exchange)
 
@@ -50,13 +52,13 @@ def questions(replay: Replay, now: int) -> Iterator[Question]:
 
 
 def _accounts(replay: Replay, now: int) -> Iterator[Question]:
-    exchange, held = replay.exchange, _held_bits(replay.exchange)
+    exchange, held = replay.exchange, held_bits(replay.exchange)
     for account in sorted(replay.seen | set(exchange.state.members)):
         cash = exchange.cash(now, account)
         request = exchange.state.requests.get(account)
         withdrawal = (request.amount_nano, request.epoch) if request else None
         yield Question(
-            "accounts", "memberOf", (account,), (_member_word(exchange, account) | held[account] << 112,)
+            "accounts", "memberOf", (account,), (member_word(exchange, account) | held[account] << 112,)
         )
         yield Question("accounts", "cashOf", (account,), (cash.free, cash.reserved, cash.net, cash.epoch))
         if withdrawal:
@@ -65,7 +67,7 @@ def _accounts(replay: Replay, now: int) -> Iterator[Question]:
         yield Question("accounts", "nonces", (account,), (nonce,), counts=1)
 
 
-def _member_word(exchange: Exchange, account: bytes) -> int:
+def member_word(exchange: Exchange, account: bytes) -> int:
     """As contracts/libraries/Member.sol draws it, without the products it ever had."""
     member = exchange.state.members.get(account)
     if member is None:
@@ -79,12 +81,13 @@ def _member_word(exchange: Exchange, account: bytes) -> int:
     return word | member.capacity_wh << 80
 
 
-def _held_bits(exchange: Exchange) -> dict[bytes, int]:
-    """Bit `side * 16 + quality` of every product that an account ever had: its lanes stay when empty."""
+def held_bits(exchange: Exchange) -> dict[bytes, int]:
+    """Bit `side * 16 + quality` of every energy product an account ever had: its lanes stay when empty."""
     bits: dict[bytes, int] = defaultdict(int)
     for holder, key in exchange.state.lanes:
         product = product_id.decode(key)
-        bits[holder] |= 1 << (product.side * 16 + product.quality)
+        if product.kind == ENERGY:
+            bits[holder] |= 1 << (product.side * 16 + product.quality)
     return bits
 
 
@@ -97,22 +100,23 @@ def _lanes(exchange: Exchange) -> Iterator[Question]:
     for holder, key in exchange.state.lanes:
         touched.setdefault(holder, set()).add(key)
     records = exchange.state.sessions.values()
-    by_lanes = {n: {key for one in records for key in _keys(exchange, one, n)} for n in (16, 8)}
+    places = {(member.zone, member.lanes.count) for member in exchange.state.members.values()}
+    filled = {at: {key for one in records for key in _keys(exchange, one, *at)} for at in places}
     for account, member in exchange.state.members.items():
-        keys = touched.get(account, set()) | by_lanes[member.lanes.count]
+        keys = touched.get(account, set()) | filled[(member.zone, member.lanes.count)]
         for key in sorted(keys):
             word = exchange.state.lanes.get((account, key), 0)
             yield Question("lanes", "lanesOf", (account, key), (word,), counts=1)
 
 
-def _keys(exchange: Exchange, record: SessionRecord, lanes: int) -> Iterator[int]:
+def _keys(exchange: Exchange, record: SessionRecord, zone: int, lanes: int) -> Iterator[int]:
     params = record.params
     grid = exchange.state.grids[params.grid_version - 1]
     for code in grid.qualities:
         for side in (CLAIM, OBLIGATION):
             for window in range(params.first_window, params.first_window + params.windows):
                 product = ProductId(
-                    window, exchange.window_length, ZONE, code, params.kind, params.round, side
+                    window, exchange.window_length, zone, code, params.kind, params.round, side
                 )
                 yield product_id.group_key(product, lanes)
 
@@ -126,13 +130,28 @@ def _sessions(exchange: Exchange, now: int) -> Iterator[Question]:
     for epoch, id_ in enumerate(exchange.state.epochs, start=1):
         record = exchange.session(id_)
         stage = Stage[exchange.stage(now, id_).name]
-        book = record.commitment
-        told = (book.count, book.root) if book else (0, NO_HASH)
         yield Question("sessions", "sessionParams", (epoch,), (tuple(vars(record.params).values()),))
-        yield Question("sessions", "bookOf", (epoch, ZONE), told)
+        for zone in range(exchange.grid_of(record.params.day).zones):
+            books = record.commitments[zone : zone + 1]
+            told = (books[0].count, books[0].root) if books else (0, NO_HASH)
+            yield Question("sessions", "bookOf", (epoch, zone), told)
+        committed = (len(record.commitments), sum(book.count for book in record.commitments))
+        yield Question("sessions", "commitmentOf", (epoch,), committed)
         yield Question("sessions", "deadlineOf", (epoch,), (exchange.deadline(now, record),))
         yield Question("sessions", "sessionOf", (epoch,), (id_, int(stage)), counts=1)
     yield Question("sessions", "sessionOf", (count + 1,), (NO_HASH, int(Stage.NONE)))
+
+
+def _grids(exchange: Exchange) -> Iterator[Question]:
+    for version, grid in enumerate(exchange.state.grids, start=1):
+        codes, pairs = bytes(grid.qualities), bytes(giver << 4 | taker for giver, taker in grid.pairs())
+        shape = (codes.ljust(16, b"\0"), len(grid.pairs()), pairs.ljust(32, b"\0"))
+        info = (session.grid_hash(grid), grid.zones, len(codes), *shape)
+        yield Question("grids", "gridOf", (version,), (info,), counts=1)
+        for zone in range(grid.zones):
+            below = grid.children(zone)
+            line = (grid.parents[zone], grid.charges[zone], grid.capacities[zone], below.start, len(below))
+            yield Question("grids", "lineOf", (version, zone), (line,))
 
 
 def _days(exchange: Exchange) -> Iterator[Question]:
@@ -140,12 +159,47 @@ def _days(exchange: Exchange) -> Iterator[Question]:
         codes = exchange.state.grids[record.grid_version - 1].qualities
         info = (record.windows, record.grid_version, bytes(codes).ljust(16, b"\0"), len(codes))
         yield Question("days", "dayOf", (day,), info)
-        run = exchange.state.runs.get((ZONE, day))
-        told = (int(RunStage.NONE), 0, NO_HASH)
-        if run is not None:
-            stage = RunStage[run.stage.name]
-            told = (int(stage), run.posting.sequence, run.carry_hash or NO_HASH)
-        yield Question("days", "runOf", (ZONE, day), told, counts=1)
+        yield from _run(exchange, day)
+
+
+def _run(exchange: Exchange, day: int) -> Iterator[Question]:
+    run = exchange.state.runs.get(day)
+    stage = RunStage[run.stage.name] if run else RunStage.NONE
+    for zone in range(exchange.grid_of(day).zones):
+        message = exchange.state.postings.get((zone, day))
+        sequence = message.sequence if message else 0
+        told = (int(stage), sequence, run.carry_hash or NO_HASH if run else NO_HASH)
+        yield Question("days", "runOf", (zone, day), told)
+    under_way = (exchange.zone_under_way(day), run.parts) if run else (exchange.next_metered(day, 0), 0)
+    yield Question("days", "zoneUnderWay", (day,), under_way, counts=1)
+
+
+# Claims -------------------------------------------------------------------------------------------------
+
+
+def _claims(replay: Replay) -> Iterator[Question]:
+    exchange = replay.exchange
+    for epoch, id_ in enumerate(exchange.state.epochs, start=1):
+        yield Question("claims", "bondOf", (epoch,), (_bond(exchange, epoch),), counts=1)
+        for zone in range(exchange.market(id_).grid.zones):
+            count = exchange.state.submissions.get((epoch, zone), 0)
+            yield Question("claims", "submissionsOf", (epoch, zone), (count,))
+    for order in replay.submitted:
+        told = (exchange.state.submitted.get(order, 0),)
+        yield Question("claims", "submittedIn", (order,), told, counts=1)
+    for order, claim in exchange.state.claims.items():
+        found = (claim.trader, claim.epoch, claim.kind.value, claim.stage.value, claim.by_receipt)
+        yield Question("claims", "claimOf", (order,), (found,), counts=1)
+
+
+def _bond(exchange: Exchange, epoch: int) -> tuple[bytes, int, int, int, int]:
+    bond = exchange.state.bonds.get(epoch)
+    if bond is None:
+        return (NO_ADDRESS, 0, 0, 0, 0)
+    standing = exchange.standing(epoch).values()
+    paid = sum(claim.stage is ClaimStage.PAID for claim in standing)
+    traders = {claim.trader for claim in standing}
+    return (bond.operator, bond.locked_nano, len(standing), paid, len(traders))
 
 
 # The rest -----------------------------------------------------------------------------------------------
@@ -176,6 +230,7 @@ def _debts(exchange: Exchange) -> Iterator[Question]:
         count = sum(member.role == PROSUMER and member.zone == zone for member in members)
         yield Question("debts", "meteredIn", (zone,), (count,))
     yield Question("debts", "balancingParty", (), (exchange.balancing_party() or NO_ADDRESS,))
+    yield Question("debts", "networkOperator", (), (exchange.network_operator() or NO_ADDRESS,))
     yield Question("debts", "totalNegative", (), (exchange.state.total_negative,), counts=1)
 
 

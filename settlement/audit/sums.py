@@ -1,22 +1,25 @@
 """Nothing is lost: sums over the whole replay, taken from its events alone.
 
 Cash: the Exchange holds, in the settlement token, what is free and reserved in all accounts, what filled
-energy of unsettled days keeps reserved, less what a run under way has paid out and not yet taken back.
-Energy: in each window of a proved session as much was sold as bought. Certificates: in each window, of every
+energy of unsettled days keeps reserved, and what is set aside in bonds, less what a run under way has paid
+out and not yet taken back.
+Energy: in each window of a proved session as much was sold as bought, over all its zones; what its buyers
+paid is what its sellers earned and its network operator got. Certificates: in each window, of every
 band and the greener ones together, no more than was delivered of them.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from settlement.audit.findings import Difference, Findings
 from settlement.reference import quality
 from settlement.reference.exchange import Exchange, RunStage, Stage
 from settlement.reference.exchange import events as model
+from settlement.reference.orders import Order
 from settlement.reference.product_id import CLAIM, ENERGY, ProductId
-from settlement.reference.schedule import BUY, Schedule
+from settlement.reference.record import BUY
 from settlement.reference.settlement import Day, RunCarry
 
 
@@ -24,12 +27,18 @@ from settlement.reference.settlement import Day, RunCarry
 class Sums:
     """What is summed as the replay goes."""
 
-    orders: dict[bytes, Schedule] = field(default_factory=dict)
+    orders: dict[bytes, Order] = field(default_factory=dict)
     bought: dict[bytes, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     """Wh by session and window."""
     sold: dict[bytes, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
     kept: Counter[bytes] = field(default_factory=Counter)
     """Nano that filled energy keeps reserved, by session."""
+    earned: Counter[bytes] = field(default_factory=Counter)
+    """Nano that traders and beneficiaries earn together, less what they pay, by session."""
+    rent: Counter[int] = field(default_factory=Counter)
+    """Nano that the network operator got, by epoch."""
+    donated: dict[bytes, int] = field(default_factory=dict)
+    """Nano that an order earns for another, until the order itself is told."""
     returned: int = 0
     """Nano of it returned by settlement."""
     paid: dict[int, int] = field(default_factory=dict)
@@ -42,6 +51,10 @@ class Sums:
         match event:
             case model.ScheduleCleared():
                 self._cleared(event, exchange)
+            case model.ProceedsDonated():
+                self.donated[event.order] = event.worth_nano
+            case model.NetworkPaid():
+                self.rent[event.epoch] += event.rent_nano
             case model.AccountSettled() | model.RunSettled():
                 self.returned += event.returned_nano
                 self.imbalance_cash[event.day] += event.cash_nano
@@ -53,7 +66,9 @@ class Sums:
         for window, wh in enumerate(event.filled_wh, start=order.first_window):
             side[event.session][window] += wh
         rate = params.buy_reserve if buys else params.sell_reserve
-        self.kept[event.session] += sum(event.filled_wh) * rate
+        kept = sum(event.filled_wh) * rate
+        self.kept[event.session] += kept
+        self.earned[event.session] += event.net_nano + kept + self.donated.pop(event.order, 0)
 
     def close(self, day: int, carry: RunCarry, under: Day) -> None:
         """A run took its other side."""
@@ -67,7 +82,8 @@ def owed(sums: Sums, exchange: Exchange, now: int) -> int:
     held = sum(one.free + one.reserved for one in cash)
     proved = [s for s, r in exchange.state.sessions.items() if r.stage is Stage.PROVED]
     kept = sum(sums.kept[one] for one in proved) - sums.returned
-    return held + kept - sum(sums.paid.values())
+    bonds = sum(bond.locked_nano for bond in exchange.state.bonds.values())
+    return held + kept + bonds - sum(sums.paid.values())
 
 
 def check(sums: Sums, exchange: Exchange, now: int, balance: int, donated: int, findings: Findings) -> None:
@@ -95,6 +111,10 @@ def _check_energy(sums: Sums, exchange: Exchange, findings: Findings) -> None:
             bought, sold = sums.bought[id_][window], sums.sold[id_][window]
             what = f"window {window} of session {record.epoch}: bought and sold, Wh"
             findings.require(bought == sold, "energy", what, bought, sold)
+        paid, got = -sums.earned[id_], sums.rent[record.epoch]
+        if paid != got:
+            what = f"session {record.epoch}: what its traders paid more than earned is not its rent, nano"
+            raise Difference("cash", what, paid, got)
 
 
 def _check_delivery(sums: Sums, exchange: Exchange, day: int, findings: Findings) -> None:
@@ -120,5 +140,7 @@ def _certified(exchange: Exchange, under: Day, day: int, window: int) -> Counter
     for code in under.qualities:
         for one in under.rounds:
             product = ProductId(day + window, exchange.window_length, 0, code, ENERGY, one.round, CLAIM)
-            found[code] += sum(exchange.held(account, product) for account in exchange.state.members)
+            for zone in range(exchange.grid_of(day).zones):
+                own = replace(product, zone=zone)
+                found[code] += sum(exchange.held(account, own) for account in exchange.state.members)
     return found

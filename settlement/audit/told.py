@@ -77,7 +77,7 @@ class Teller:
         return {"lanes": pack_fills(first, event.filled_wh, member)}
 
     def _posted(self, event: model.MeteringPosted) -> dict[str, Any]:
-        message = self.exchange.run(event.day).posting
+        message = self.exchange.posting(event.zone, event.day)
         return {"posting": message, "posting_hash": posting.struct_hash(message)}
 
 
@@ -90,6 +90,7 @@ _EXTRA: dict[str, Callable[[Teller, Any], dict[str, Any]]] = {
     "SessionOpened": lambda _, e: {"id": e.session},
     "HeaderPosted": lambda _, e: {"hash": e.header_hash},
     "ScheduleCleared": Teller._cleared,
+    "ZoneJoined": lambda _, e: {"hash": e.closed_hash},
     "Transferred": lambda self, e: {"caller": self.caller, "receiver": e.to},
     "Approved": lambda _, e: {"amount": e.amount_wh},
     "MeteringPosted": Teller._posted,

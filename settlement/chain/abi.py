@@ -20,12 +20,12 @@ from eth_abi.registry import BaseEquals, registry
 from settlement.chain.compile import Json, compile_contracts
 from settlement.chain.errors import ContractRevert
 from settlement.errors import InputError
-from settlement.reference import clearing, settlement
+from settlement.reference import clearing, closing, settlement
 from settlement.reference.clearing import Carry, Header, ZonePosting
+from settlement.reference.closing import ClosedZone, Commitment
 from settlement.reference.eip712 import keccak
 from settlement.reference.merkle import DEPTH
 from settlement.reference.posting import Posting
-from settlement.reference.session import Grid
 from settlement.reference.settlement import RunCarry
 from settlement.reference.words import address_word, word, words
 
@@ -124,6 +124,10 @@ class Interface:
         """What a call returned."""
         return CODEC.decode(self.function(name).outputs, data)
 
+    def arguments(self, name: str, data: bytes) -> tuple[Any, ...]:
+        """What a call was made with."""
+        return CODEC.decode(self.function(name).types, data[4:])
+
     def decode_error(self, data: bytes) -> ContractRevert:
         """The error that a call reverted with; named by its selector if it is none of these contracts'."""
         if not data:
@@ -144,7 +148,14 @@ def exchange_interface() -> Interface:
     items = [item for artifact in artifacts.values() for item in artifact.abi if item["type"] != "function"]
     functions = [
         item
-        for name in ("SettlementModule", "ClearingModule", "Exchange", "IExchange")
+        for name in (
+            "OmissionModule",
+            "SettlementModule",
+            "ProofModule",
+            "ClearingModule",
+            "Exchange",
+            "IExchange",
+        )
         for item in artifacts[name].abi
         if item["type"] == "function"
     ]
@@ -200,11 +211,6 @@ def blob(data: bytes) -> Tail:
     return Tail(word(len(data)) + data + bytes(-len(data) % 32))
 
 
-def grid_tuple(grid: Grid) -> Tail:
-    arrays = (grid.qualities, grid.substitutions, grid.parents, grid.charges, grid.capacities)
-    return Tail(pack(*map(array, arrays)))
-
-
 def posted_tuple(header: Header, posting: ZonePosting) -> Tail:
     """`Posted`; the same for every chunk of a zone, so encode it once."""
     energy, marginals = clearing.zone_words(posting)
@@ -214,10 +220,23 @@ def posted_tuple(header: Header, posting: ZonePosting) -> Tail:
 def carry_tuple(carry: Carry | None) -> Tail:
     """`Carry`; nothing is brought to a first chunk."""
     if carry is None:
-        return Tail(pack(array(()), bytes(32), word(0), bytes(32 * DEPTH)))
+        return Tail(pack(array(()), bytes(32), word(0), bytes(32 * DEPTH), word(0), word(0)))
     frontier = carry.frontier
     cells = array(clearing.cell_words(carry))
-    return Tail(pack(cells, carry.last_hash, word(frontier.count), b"".join(frontier.words)))
+    counts = (word(carry.support), word(carry.submitted))
+    return Tail(pack(cells, carry.last_hash, word(frontier.count), b"".join(frontier.words), *counts))
+
+
+def closed_tuple(zone: ClosedZone) -> Tail:
+    """`ClosedZone`."""
+    energy, nets = closing.energy_words(zone), closing.net_words(zone)
+    support = (word(zone.energy_support), array(zone.quality_support))
+    return Tail(pack(array(energy), array(nets), *support, word(zone.rent_nano), word(zone.joined)))
+
+
+def closed_array(zones: Sequence[ClosedZone]) -> Tail:
+    """`ClosedZone[]`."""
+    return Tail(word(len(zones)) + pack(*map(closed_tuple, zones)))
 
 
 def posting_tuple(posting: Posting) -> Tail:
@@ -239,17 +258,37 @@ def _call(name: str, *members: bytes | Tail) -> bytes:
     return exchange_interface().selector(name) + pack(*members)
 
 
-def post_header(epoch: int, header: Header, grid: Grid) -> bytes:
-    return _call("postHeader", word(epoch), array(clearing.header_words(header)), grid_tuple(grid))
+def commit_books(epoch: int, books: Sequence[Commitment]) -> bytes:
+    counts, roots = array([one.count for one in books]), _hashes([one.root for one in books])
+    return _call("commitBooks", word(epoch), counts, roots)
+
+
+def post_header(epoch: int, header: Header) -> bytes:
+    return _call("postHeader", word(epoch), array(clearing.header_words(header)))
 
 
 def clear(epoch: int, zone: int, posted: Tail, carry: Tail, records: bytes) -> bytes:
     return _call("clear", word(epoch), word(zone), posted, carry, blob(records))
 
 
-def close_zone(epoch: int, zone: int, posted: Tail, carry: Tail, flows: Sequence[int], grid: Grid) -> bytes:
-    members = (word(epoch), word(zone), posted, carry, array(flows), grid_tuple(grid))
+def close_zone(
+    epoch: int, zone: int, posted: Tail, carry: Tail, children: Sequence[ClosedZone], flows: Sequence[int]
+) -> bytes:
+    members = (word(epoch), word(zone), posted, carry, closed_array(children), array(flows))
     return _call("closeZone", *members)
+
+
+def join_children(
+    epoch: int,
+    zone: int,
+    own: ClosedZone,
+    children: Sequence[ClosedZone],
+    header: Header,
+    flows: Sequence[int],
+) -> bytes:
+    proof = (array(clearing.header_words(header)), array(flows))
+    members = (word(epoch), word(zone), closed_tuple(own), closed_array(children), *proof)
+    return _call("joinChildren", *members)
 
 
 def post_metering(posting: Posting, signatures: Sequence[bytes]) -> bytes:

@@ -32,6 +32,7 @@ OUTPUTS = [
     "evm.bytecode.object",
     "evm.bytecode.linkReferences",
     "evm.deployedBytecode.object",
+    "storageLayout",
 ]
 
 
@@ -43,6 +44,7 @@ class Artifact:
     bytecode: str
     deployed_bytecode: str
     link_references: dict[str, dict[str, list[dict[str, int]]]]  # file, library: {start, length} in bytes
+    storage_layout: Json  # variables and their types, as solc tells them
 
     def linked(self, libraries: Mapping[str, str] | None = None) -> bytes:
         """The creation bytecode, with the addresses of its libraries filled in by name."""
@@ -124,6 +126,7 @@ def _artifacts(contracts: Json) -> dict[str, Artifact]:
                 bytecode=code["bytecode"]["object"],
                 deployed_bytecode=code["deployedBytecode"]["object"],
                 link_references=code["bytecode"]["linkReferences"],
+                storage_layout=contract["storageLayout"],
             )
     return found
 

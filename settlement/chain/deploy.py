@@ -4,7 +4,8 @@ Roles are the AccessManager's, one a selector. Whoever deploys is its administra
 them; nobody, the administrator included, can touch prices, fills, cash or tokens.
 
     role       may                                                             held by
-    OPERATOR   openDay, openSession, commitBook, postHeader, clear, closeZone  the market operator
+    OPERATOR   openDay, openSession, commitBooks, postHeader, clear,           the market operator
+               closeZone, joinChildren
     ORACLE     postMetering, settle, certify                         oracle nodes and the operator
     REGISTRAR  registerMember, changeMember, registerMeter, revokeMeter,       the community's registrar
                setGrid, setOracle, setQuorum
@@ -46,7 +47,15 @@ LABELS = {
 }
 
 EXCHANGE_RIGHTS: Mapping[int, tuple[str, ...]] = {
-    OPERATOR: ("openDay", "openSession", "commitBook", "postHeader", "clear", "closeZone"),
+    OPERATOR: (
+        "openDay",
+        "openSession",
+        "commitBooks",
+        "postHeader",
+        "clear",
+        "closeZone",
+        "joinChildren",
+    ),
     ORACLE: ("postMetering", "settle", "certify"),
     REGISTRAR: (
         "registerMember",
@@ -60,6 +69,9 @@ EXCHANGE_RIGHTS: Mapping[int, tuple[str, ...]] = {
     GUARDIAN: ("pause", "unpause"),
 }
 TOKEN_RIGHTS: Mapping[int, tuple[str, ...]] = {MINTER: ("mint",)}
+
+MODULES = ("ClearingModule", "ProofModule", "SettlementModule", "OmissionModule")
+"""What the Exchange delegates to, as its constructor takes them; each has a getter of its name."""
 
 MAX_PAUSE_S = 86_400
 
@@ -86,8 +98,8 @@ class Deployment:
     """The first one worth reading: the Exchange's own."""
     token: bytes
     authority: bytes
-    clearing_module: bytes
-    settlement_module: bytes
+    modules: tuple[bytes, ...]
+    """In the order of `MODULES`."""
     window_length: int
 
     @property
@@ -105,13 +117,10 @@ def deploy(chain: Chain, admin: Signer, terms: Terms | None = None) -> Deploymen
     )
     built = (authority, token, given.window_length, given.max_pause)
     kind = "(address,address,uint16,uint32)"
-    clearing, _ = _create(chain, admin, "ClearingModule", [kind], [built])
-    settlement, _ = _create(chain, admin, "SettlementModule", [kind], [built])
-    parts = [kind, "address", "address"]
-    exchange, block = _create(chain, admin, "Exchange", parts, [built, clearing, settlement])
-    found = Deployment(
-        chain.chain_id, exchange, block, token, authority, clearing, settlement, given.window_length
-    )
+    modules = tuple(_create(chain, admin, name, [kind], [built])[0] for name in MODULES)
+    parts = [kind, *("address" for _ in modules)]
+    exchange, block = _create(chain, admin, "Exchange", parts, [built, *modules])
+    found = Deployment(chain.chain_id, exchange, block, token, authority, modules, given.window_length)
     _assign(chain, admin, found)
     return found
 
@@ -152,6 +161,11 @@ def grant(chain: Chain, admin: Signer, deployment: Deployment, role: int, accoun
 def revoke(chain: Chain, admin: Signer, deployment: Deployment, role: int, account: bytes) -> None:
     """Takes a role away."""
     chain.send(admin, deployment.authority, interface("Administration").encode("revokeRole", role, account))
+
+
+def getter(module: str) -> str:
+    """The Exchange's view of a module's address."""
+    return module[0].lower() + module[1:]
 
 
 # deployment.json ----------------------------------------------------------------------------------------
@@ -197,7 +211,6 @@ def find_deployment(chain: Chain, exchange: bytes, block: int) -> Deployment:
         block,
         token=read("settlementToken"),
         authority=read("authority"),
-        clearing_module=read("clearingModule"),
-        settlement_module=read("settlementModule"),
+        modules=tuple(read(getter(name)) for name in MODULES),
         window_length=read("windowLength"),
     )

@@ -88,6 +88,16 @@ class UnacceptableOrder(ChainError):
         self.order_hash, self.reason = order_hash, reason
 
 
+class BadReceipt(ChainError):
+    """A receipt that nobody would have to pay for."""
+
+    def __init__(self, hash_: bytes, reason: str) -> None:
+        super().__init__(
+            f"the receipt of 0x{hash_.hex()} is worth nothing: {reason}; submit on chain instead"
+        )
+        self.hash, self.reason = hash_, reason
+
+
 class WrongProgress(ChainError):
     """The chain is at another step than expected."""
 

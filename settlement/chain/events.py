@@ -80,6 +80,13 @@ class BookCommitted:
 
 
 @dataclass(frozen=True, slots=True)
+class ProceedsDonated:
+    beneficiary: bytes
+    order: bytes
+    worth_nano: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleCleared:
     trader: bytes
     order: bytes
@@ -111,8 +118,22 @@ class ZoneAdvanced:
 
 
 @dataclass(frozen=True, slots=True)
+class ZoneJoined:
+    epoch: int
+    zone: int
+    hash: bytes
+    joined: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionProved:
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPaid:
+    epoch: int
+    rent_nano: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +235,66 @@ class RunCertified:
     day: int
 
 
+@dataclass(frozen=True, slots=True)
+class BondLocked:
+    epoch: int
+    operator: bytes
+    amount_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSubmitted:
+    epoch: int
+    zone: int
+    order: bytes
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionReplaced:
+    epoch: int
+    order: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimOpened:
+    epoch: int
+    order: bytes
+    trader: bytes
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimDefeated:
+    epoch: int
+    order: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPaid:
+    epoch: int
+    order: bytes
+    trader: bytes
+    amount_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class BondReleased:
+    epoch: int
+    operator: bytes
+    amount_nano: int
+
+
 KINDS: tuple[type, ...] = (
     *(MemberRegistered, MemberChanged, Deposited, WithdrawalRequested, Withdrawn),
     *(GridSet, DayOpened, SessionOpened, BookCommitted),
-    *(ScheduleCleared, ScheduleIneligible, HeaderPosted, ZoneAdvanced, SessionProved),
+    *(ProceedsDonated, ScheduleCleared, ScheduleIneligible, HeaderPosted),
+    *(ZoneAdvanced, ZoneJoined, SessionProved, NetworkPaid),
     *(Paused, Unpaused, Accepted, Transfer),
     *(MeterRegistered, MeterRevoked, OracleChanged, QuorumChanged, MeteringPosted),
     *(AccountSettled, PartSettled, RunSettled, AccountCertified, RunCertified),
+    *(BondLocked, OrderSubmitted, SubmissionReplaced),
+    *(ClaimOpened, ClaimDefeated, ClaimPaid, BondReleased),
 )
 
 Event = Any

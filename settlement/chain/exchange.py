@@ -50,7 +50,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Run:
-    """The settlement run of a zone and day."""
+    """The settlement run of a day, and the sequence of a zone's posting."""
 
     stage: RunStage
     sequence: int
@@ -136,8 +136,8 @@ class Exchange:
         receipt = self.send(registrar, "setGrid", grid_arguments(grid))
         return int.from_bytes(receipt.logs[0].topics[1], "big")
 
-    def open_day(self, operator: Signer, day: int, windows: int, version: int, grid: Grid) -> Receipt:
-        return self.send(operator, "openDay", day, windows, version, grid_arguments(grid))
+    def open_day(self, operator: Signer, day: int, windows: int, version: int) -> Receipt:
+        return self.send(operator, "openDay", day, windows, version)
 
     def session(self, epoch: int, block: int | None = None) -> tuple[bytes, Stage]:
         """Its id and how far it is now."""
@@ -151,6 +151,11 @@ class Exchange:
         """How far the run of a zone and day is."""
         stage, sequence, carry_hash = self.view("runOf", zone, day)
         return Run(RunStage(stage), sequence, carry_hash)
+
+    def zone_under_way(self, day: int) -> tuple[int, int]:
+        """The zone whose parts are next, or the number of zones if none is; and how many are behind."""
+        zone, parts = self.view("zoneUnderWay", day)
+        return zone, parts
 
     def time(self) -> int:
         """Of the latest block, Unix seconds."""

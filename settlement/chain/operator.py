@@ -3,10 +3,10 @@
 Each step is a function of what the chain says and of the sealed book, so that whoever restarts with the same
 book goes on where the chain is:
 
-    OPEN        commit       after the gate: count and root of the book
-    COMMITTED   post_header  accounts as of the commitment are judged, the book is cleared off chain
-    POSTED      clear_next   chunk by chunk, each bringing what the one before left
-                close        the proof
+    OPEN        commit       after the gate: counts and roots of the zones' books
+    COMMITTED   post_header  accounts as of the commitment are judged, the books are cleared off chain
+    POSTED      clear_next   zone by zone and chunk by chunk, each bringing what the one before left
+                close_all    from the leaves up, each zone with those below it; the root's is the proof
     PROVED      nothing is left
 
 `run` goes through all of them.
@@ -15,33 +15,26 @@ book goes on where the chain is:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from settlement.chain import abi, books
-from settlement.chain.books import ZONE, Prepared, SealedBook, Session
-from settlement.chain.chunks import Limits, plan_chunks
+from settlement.chain import abi, books, claims, prepared
+from settlement.chain.books import SealedBook, Session
+from settlement.chain.chunks import Limits, plan_books, plan_chunks
 from settlement.chain.client import MOST_GAS
+from settlement.chain.closer import close_all, require_joined
 from settlement.chain.errors import OutOfGas, WrongProgress
-from settlement.chain.events import BookCommitted, GridSet, ZoneAdvanced, decode
+from settlement.chain.events import BookCommitted, GridSet, ZoneAdvanced, ZoneJoined, decode
 from settlement.chain.exchange import Exchange, Stage
-from settlement.chain.rpc import Log, Receipt
+from settlement.chain.prepared import Prepared
+from settlement.chain.progress import Progress
+from settlement.chain.rpc import Receipt
 from settlement.chain.sign import Signer
-from settlement.reference import clearing, schedule
+from settlement.chain.steps import Step, logs_of, step
+from settlement.reference import clearing, orders
 from settlement.reference.clearing import Carry
-from settlement.reference.schedule import SignedSchedule
+from settlement.reference.closing import Commitment
+from settlement.reference.orders import SignedOrder
 from settlement.reference.session import Grid, SessionParams
-
-
-@dataclass(frozen=True)
-class Step:
-    """One transaction of the operator's or the settler's."""
-
-    name: str
-    tx_hash: bytes
-    block: int
-    gas_used: int
-    count: int = 0
-    """Schedules or accounts it was about."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +44,11 @@ class ClearedSession:
     epoch: int
     session: bytes
     fills: dict[bytes, tuple[int, ...]]
-    """Wh of each order's entries, by order hash."""
+    """Wh of each order's entries or windows, by order hash."""
     ineligible: dict[bytes, int]
     """Why an order filled zero, by order hash."""
-    prices: tuple[tuple[int, ...], ...]
-    """By dense quality and window, micro/kWh."""
+    prices: tuple[tuple[tuple[int, ...], ...], ...]
+    """By zone, dense quality and window, micro/kWh."""
     welfare_nano: int
     steps: tuple[Step, ...]
     """What was sent, in order; a restarted operator's begin where it restarted."""
@@ -63,10 +56,6 @@ class ClearedSession:
     @property
     def gas_used(self) -> int:
         return sum(step.gas_used for step in self.steps)
-
-
-def step(name: str, receipt: Receipt, count: int = 0) -> Step:
-    return Step(name, receipt.tx_hash, receipt.block, receipt.gas_used, count)
 
 
 # Opening ------------------------------------------------------------------------------------------------
@@ -97,80 +86,108 @@ def grid_of(exchange: Exchange, version: int) -> Grid:
     raise WrongProgress(f"no grid has version {version}: set it first")
 
 
-def logs_of(exchange: Exchange, name: str, *indexed: int) -> list[Log]:
-    """An event's logs with these first indexed values."""
-    topic = next(topic for topic, entry in exchange.abi.events.items() if entry.name == name)
-    topics = [topic, *(value.to_bytes(32, "big") for value in indexed)]
-    return exchange.chain.logs(exchange.address, exchange.deployment.block, topics=topics)
+# From the gate to the header ----------------------------------------------------------------------------
 
 
-# From the gate to the proof -----------------------------------------------------------------------------
+def seal(exchange: Exchange, session: Session, given: Sequence[SignedOrder]) -> SealedBook:
+    """The session's books, with the orders submitted on chain: seal once the gate has closed.
 
-
-def seal(exchange: Exchange, session: Session, orders: Sequence[SignedSchedule]) -> SealedBook:
-    """The session's book. UnacceptableOrder for an order that would make it unprovable."""
-    traders = sorted({order.schedule.trader for order in orders})
+    UnacceptableOrder for an order that would make the session unprovable.
+    """
+    given = _with_submitted(exchange, session, given)
+    traders = sorted({order.schedule.trader for order in given})
     members = {address: account.member for address, account in exchange.accounts(traders).items()}
-    return books.seal(exchange.separator, session, orders, members)
+    return books.seal(exchange.separator, session, given, members)
 
 
-def commit(exchange: Exchange, operator: Signer, session: Session, sealed: SealedBook) -> Step:
-    """Commits to the book, once the gate has closed."""
-    found = sealed.commitment
-    receipt = exchange.send(operator, "commitBook", session.epoch, ZONE, found.count, found.root)
-    return step("commitBook", receipt, found.count)
+def _with_submitted(exchange: Exchange, session: Session, given: Sequence[SignedOrder]) -> list[SignedOrder]:
+    """Those that the session cannot be proved without, flagged, and the others."""
+    submitted = claims.submitted(exchange, session)
+    forced = {orders.order_hash(exchange.separator, one.schedule) for one in submitted}
+    others = [one for one in given if orders.order_hash(exchange.separator, one.schedule) not in forced]
+    flagged = [replace(one, submitted=True) for one in submitted]
+    return [*(replace(one, submitted=False) for one in others), *flagged]
+
+
+def commit(
+    exchange: Exchange, operator: Signer, session: Session, sealed: SealedBook, limits: Limits | None = None
+) -> list[Step]:
+    """Commits to the books that are left, once the gate has closed."""
+    steps, found = [], sealed.commitments
+    for zones in plan_books(range(_committed(exchange, session, found), len(found)), limits):
+        batch = found[zones.start : zones.stop]
+        receipt = exchange.send_data(operator, abi.commit_books(session.epoch, batch))
+        steps.append(step("commitBooks", receipt, len(batch)))
+    return steps
+
+
+def _committed(exchange: Exchange, session: Session, wanted: Sequence[Commitment]) -> int:
+    """How many zones' books are committed already. WrongProgress if they are others than these."""
+    told = [decode(log) for log in logs_of(exchange, "BookCommitted", session.epoch)]
+    for event in told:
+        assert isinstance(event, BookCommitted)
+        mine = wanted[event.zone] if event.zone < len(wanted) else None
+        if mine is None or (event.count, event.root) != (mine.count, mine.root):
+            raise WrongProgress(
+                f"session {session.epoch} is not committed to this book: bring the sealed one"
+            )
+    return len(told)
 
 
 def prepare(exchange: Exchange, session: Session, sealed: SealedBook) -> Prepared:
-    """Judges the committed orders by the accounts as of the commitment, and clears the book."""
-    logs = logs_of(exchange, "BookCommitted", session.epoch, ZONE)
-    event = decode(logs[0]) if logs else None
-    found = sealed.commitment
-    if not isinstance(event, BookCommitted) or (event.count, event.root) != (found.count, found.root):
-        raise WrongProgress(f"session {session.epoch} is not committed to this book: bring the sealed one")
-    traders = sorted({order.schedule.trader for order in sealed.orders})
-    accounts = exchange.accounts(traders, block=logs[0].block)
-    return books.prepare(session, sealed, books.judge(session, sealed, accounts))
+    """Judges the committed orders by the accounts as of the commitment, and clears the books."""
+    if _committed(exchange, session, sealed.commitments) < session.grid.zones:
+        raise WrongProgress(f"session {session.epoch} is not committed: commit to its books first")
+    block = logs_of(exchange, "BookCommitted", session.epoch)[-1].block
+    accounts = exchange.accounts(sealed.accounts(), block=block)
+    return prepared.prepare(session, sealed, books.judge(session, sealed, accounts))
 
 
-def post_header(exchange: Exchange, operator: Signer, prepared: Prepared) -> Step:
+def post_header(exchange: Exchange, operator: Signer, ready: Prepared) -> Step:
     """Posts the potentials of the qualities."""
-    session = prepared.session
-    data = abi.post_header(session.epoch, prepared.header, session.grid)
+    data = abi.post_header(ready.session.epoch, ready.header)
     return step("postHeader", exchange.send_data(operator, data))
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How many orders of a zone the chain has cleared, and what the next chunk brings."""
-
-    count: int = 0
-    carry: Carry | None = None
+# Where the chain is -------------------------------------------------------------------------------------
 
 
-def progress(exchange: Exchange, prepared: Prepared) -> Progress:
-    """Where the chain is. WrongProgress if what it keeps does not follow from this book."""
-    logs = logs_of(exchange, "ZoneAdvanced", prepared.session.epoch, ZONE)
-    if not logs:
-        return Progress()
-    event = decode(logs[-1])
-    assert isinstance(event, ZoneAdvanced)
-    carry = books.advance(prepared, None, range(event.count))
-    if clearing.carry_hash(prepared.posting, carry) != event.carry_hash:
-        raise WrongProgress(f"session {prepared.session.epoch} was advanced with another book or posting")
-    return Progress(event.count, carry)
+def progress(exchange: Exchange, ready: Prepared) -> list[Progress]:
+    """How far each zone is. WrongProgress if what the chain keeps does not follow from these books."""
+    epoch, zones = ready.session.epoch, range(ready.session.grid.zones)
+    told = map(decode, logs_of(exchange, "ZoneAdvanced", epoch))
+    advanced = {one.zone: one for one in told if isinstance(one, ZoneAdvanced)}
+    told = map(decode, logs_of(exchange, "ZoneJoined", epoch))
+    joined = {one.zone: one for one in told if isinstance(one, ZoneJoined)}
+    found = [_cleared(ready, zone, advanced.get(zone)) for zone in zones]
+    for zone in reversed(zones):
+        if zone in joined:
+            found[zone] = require_joined(ready, found, zone, joined[zone])
+    return found
+
+
+def _cleared(ready: Prepared, zone: int, event: ZoneAdvanced | None) -> Progress:
+    if event is None:
+        return Progress(zone)
+    carry = prepared.advance(ready, zone, None, range(event.count))
+    if clearing.carry_hash(ready.zones[zone].posting, carry) != event.carry_hash:
+        raise WrongProgress(f"session {ready.session.epoch} was advanced with another book or posting")
+    return Progress(zone, event.count, carry)
+
+
+# Clearing -----------------------------------------------------------------------------------------------
 
 
 def clear_all(
-    exchange: Exchange, operator: Signer, prepared: Prepared, at: Progress, limits: Limits | None = None
+    exchange: Exchange, operator: Signer, ready: Prepared, at: Progress, limits: Limits | None = None
 ) -> tuple[Progress, list[Step]]:
-    """Clears the orders that are left, chunk by chunk. A chunk that runs out of gas is halved."""
+    """Clears the orders of a zone that are left, chunk by chunk. A chunk that runs out of gas is halved."""
     steps: list[Step] = []
-    chunks = plan_chunks(prepared, _lanes(exchange, prepared), at.count, limits)
+    chunks = plan_chunks(ready, at.zone, _lanes(exchange, ready, at), at.count, limits)
     while chunks:
         chunk = chunks.pop(0)
         try:
-            at, done = clear_next(exchange, operator, prepared, at, chunk)
+            at, done = clear_next(exchange, operator, ready, at, chunk)
         except OutOfGas:
             if len(chunk) == 1:
                 raise
@@ -181,79 +198,86 @@ def clear_all(
     return at, steps
 
 
-def _lanes(exchange: Exchange, prepared: Prepared) -> dict[bytes, int]:
-    traders = sorted({order.schedule.trader for order in prepared.sealed.orders})
-    found = exchange.accounts(traders)
+def _lanes(exchange: Exchange, ready: Prepared, at: Progress) -> dict[bytes, int]:
+    left = ready.zones[at.zone].orders[at.count :]
+    found = exchange.accounts(sorted({order.schedule.trader for order in left}))
     return {address: one.member.lanes.count for address, one in found.items() if one.member}
 
 
 def clear_next(
-    exchange: Exchange, operator: Signer, prepared: Prepared, at: Progress, chunk: range
+    exchange: Exchange, operator: Signer, ready: Prepared, at: Progress, chunk: range
 ) -> tuple[Progress, Step]:
     """Clears one chunk. Its gas is not estimated, which would take ten times as long as clearing it."""
-    data = clear_data(prepared, at.carry, chunk)
+    data = clear_data(ready, at.carry, chunk, at.zone)
     tx_hash = exchange.chain.submit(operator, exchange.address, data, gas=MOST_GAS)
-    carry = books.advance(prepared, at.carry, chunk)  # while the chain derives the same
+    carry = prepared.advance(ready, at.zone, at.carry, chunk)  # while the chain derives the same
     receipt = exchange.chain.wait(tx_hash)
-    _require_same_carry(prepared, carry, receipt)
-    return Progress(chunk.stop, carry), step("clear", receipt, len(chunk))
+    _require_same_carry(ready, at.zone, carry, receipt)
+    return Progress(at.zone, chunk.stop, carry), step("clear", receipt, len(chunk))
 
 
-def clear_data(prepared: Prepared, carry: Carry | None, chunk: range) -> bytes:
+def clear_data(ready: Prepared, carry: Carry | None, chunk: range, zone: int = 0) -> bytes:
     """Calldata of a chunk."""
-    posted = abi.posted_tuple(prepared.header, prepared.posting)
-    records = schedule.encode_all(prepared.sealed.orders[chunk.start : chunk.stop])
-    return abi.clear(prepared.session.epoch, ZONE, posted, abi.carry_tuple(carry), records)
+    own = ready.zones[zone]
+    posted = abi.posted_tuple(ready.header, own.posting)
+    records = orders.encode_all(own.orders[chunk.start : chunk.stop])
+    return abi.clear(ready.session.epoch, zone, posted, abi.carry_tuple(carry), records)
 
 
-def _require_same_carry(prepared: Prepared, carry: Carry, receipt: Receipt) -> None:
+def _require_same_carry(ready: Prepared, zone: int, carry: Carry, receipt: Receipt) -> None:
     """The chain's word for what the chunk left is ours; else the two implementations differ."""
     event = decode(receipt.logs[-1])
-    if not isinstance(event, ZoneAdvanced) or event.carry_hash != clearing.carry_hash(
-        prepared.posting, carry
-    ):
-        raise WrongProgress(f"session {prepared.session.epoch}: the contract derived other fills than we did")
+    mine = clearing.carry_hash(ready.zones[zone].posting, carry)
+    if not isinstance(event, ZoneAdvanced) or event.carry_hash != mine:
+        raise WrongProgress(f"session {ready.session.epoch}: the contract derived other fills than we did")
 
 
-def close(exchange: Exchange, operator: Signer, prepared: Prepared, at: Progress) -> Step:
-    """Closes the zone, which proves the session."""
-    data = close_data(prepared, at.carry)
-    return step("closeZone", exchange.send_data(operator, data))
+# All of it ----------------------------------------------------------------------------------------------
 
 
-def close_data(prepared: Prepared, carry: Carry | None) -> bytes:
-    """Calldata of the close."""
-    session = prepared.session
-    posted = abi.posted_tuple(prepared.header, prepared.posting)
-    return abi.close_zone(session.epoch, ZONE, posted, abi.carry_tuple(carry), prepared.flows, session.grid)
-
-
-def run(exchange: Exchange, operator: Signer, session: Session, sealed: SealedBook) -> ClearedSession:
+def run(
+    exchange: Exchange, operator: Signer, session: Session, sealed: SealedBook, limits: Limits | None = None
+) -> ClearedSession:
     """Takes a session from where it is to its proof. WrongProgress if it is void or was never opened."""
     stage, steps = exchange.session(session.epoch)[1], []
     if stage is Stage.OPEN:
-        steps.append(commit(exchange, operator, session, sealed))
+        steps += commit(exchange, operator, session, sealed, limits)
         stage = Stage.COMMITTED
     if stage not in (Stage.COMMITTED, Stage.POSTED, Stage.PROVED):
         raise WrongProgress(f"session {session.epoch} is {stage.name.lower()}: nothing can be cleared")
-    prepared = prepare(exchange, session, sealed)
+    ready = prepare(exchange, session, sealed)
     if stage is Stage.COMMITTED:
-        steps.append(post_header(exchange, operator, prepared))
+        steps.append(post_header(exchange, operator, ready))
     if stage is not Stage.PROVED:
-        at, cleared = clear_all(exchange, operator, prepared, progress(exchange, prepared))
-        steps += [*cleared, close(exchange, operator, prepared, at)]
-    return outcome(prepared, steps)
+        steps += clear_and_close(exchange, operator, ready, progress(exchange, ready), limits)
+    return outcome(ready, steps)
 
 
-def outcome(prepared: Prepared, steps: Sequence[Step]) -> ClearedSession:
+def clear_and_close(
+    exchange: Exchange,
+    operator: Signer,
+    ready: Prepared,
+    found: Sequence[Progress],
+    limits: Limits | None = None,
+) -> list[Step]:
+    """What is left to do after the header: every zone's chunks, then all zones from the leaves up."""
+    places, steps = list(found), []
+    for at in found:
+        if at.closed is None:
+            places[at.zone], done = clear_all(exchange, operator, ready, at, limits)
+            steps += done
+    return steps + close_all(exchange, operator, ready, places, limits)
+
+
+def outcome(ready: Prepared, steps: Sequence[Step]) -> ClearedSession:
     """What became of the orders of a proved session."""
-    hashes = prepared.sealed.hashes
+    hashes = ready.sealed.hashes
     return ClearedSession(
-        epoch=prepared.session.epoch,
-        session=prepared.session.id,
-        fills=dict(zip(hashes, prepared.fills, strict=True)),
-        ineligible={one: why for one, why in zip(hashes, prepared.reasons, strict=True) if why},
-        prices=tuple(map(tuple, prepared.prices())),
-        welfare_nano=prepared.welfare_nano,
+        epoch=ready.session.epoch,
+        session=ready.session.id,
+        fills=dict(zip(hashes, ready.fills, strict=True)),
+        ineligible={one: why for one, why in zip(hashes, ready.reasons, strict=True) if why},
+        prices=tuple(tuple(map(tuple, ready.prices(one.zone))) for one in ready.zones),
+        welfare_nano=ready.welfare_nano,
         steps=tuple(steps),
     )

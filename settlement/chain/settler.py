@@ -1,4 +1,5 @@
-"""What follows a delivery day: the posting that oracle nodes signed, its settlement, its certificates.
+"""What follows a delivery day: the postings of its zones that oracle nodes signed, their settlement, their
+certificates.
 
 Each step is a function of what the chain says, so that a restart goes on where the chain is. Carries are the
 reference's, over what the accounts held when the day was posted (from then on only settling changes it).
@@ -6,15 +7,16 @@ reference's, over what the accounts held when the day was posted (from then on o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from settlement.chain import abi
 from settlement.chain.errors import WrongProgress
 from settlement.chain.events import MeteringPosted, SessionOpened, decode
 from settlement.chain.exchange import Account, Exchange, RunStage, Stage
-from settlement.chain.operator import Step, logs_of, step
 from settlement.chain.rpc import Call
 from settlement.chain.sign import Signer
+from settlement.chain.steps import Step, logs_of, step
 from settlement.reference import packed_windows, product_id, settlement
 from settlement.reference.packed_windows import Lanes
 from settlement.reference.posting import Posting, unpack_part
@@ -39,7 +41,6 @@ class SignedPosting:
 class SettledDay:
     """What was sent to settle a day."""
 
-    zone: int
     day: int
     steps: tuple[Step, ...]
 
@@ -57,24 +58,24 @@ class Holdings:
     obligations: dict[bytes, Held]
 
 
-def run(exchange: Exchange, sender: Signer, signed: SignedPosting) -> SettledDay:
-    """Posts, settles and certifies a day, from wherever it is."""
-    posting = signed.posting
-    steps = []
-    if exchange.run(posting.zone, posting.first_window).sequence < posting.sequence:
-        steps.append(post(exchange, sender, signed))
-    holdings = read_holdings(exchange, signed)
-    carry = replay(exchange, signed, holdings)
-    stage = exchange.run(posting.zone, posting.first_window).stage
-    if stage in (RunStage.POSTED, RunStage.SETTLING):
-        carry, done = settle_all(exchange, sender, signed, holdings, carry)
-        steps += done
-    if exchange.run(posting.zone, posting.first_window).stage is RunStage.SETTLED:
-        steps += certify_all(exchange, sender, signed, holdings, carry)[1]
-    return SettledDay(posting.zone, posting.first_window, tuple(steps))
+def run(exchange: Exchange, sender: Signer, *zones: SignedPosting) -> SettledDay:
+    """Posts, settles and certifies a day from wherever it is, given its zones' postings in their order."""
+    day = zones[0].posting.first_window
+    steps = [post(exchange, sender, one) for one in zones if _is_news(exchange, one.posting)]
+    plan = plan_of(exchange, zones)
+    done = _done(exchange, zones)
+    carry = replay(exchange, day, plan[:done])
+    for part in plan[done:]:
+        carry, sent = _send(exchange, sender, part, carry)
+        steps.append(sent)
+    return SettledDay(day, tuple(steps))
 
 
 # Steps --------------------------------------------------------------------------------------------------
+
+
+def _is_news(exchange: Exchange, posting: Posting) -> bool:
+    return exchange.run(posting.zone, posting.first_window).sequence < posting.sequence
 
 
 def post(exchange: Exchange, sender: Signer, signed: SignedPosting) -> Step:
@@ -83,34 +84,100 @@ def post(exchange: Exchange, sender: Signer, signed: SignedPosting) -> Step:
     return step("postMetering", receipt, signed.posting.accounts)
 
 
+def _send(exchange: Exchange, sender: Signer, part: Part, carry: RunCarry | None) -> tuple[RunCarry, Step]:
+    """Settles or certifies one part, bringing what the part before left."""
+    encode = abi.settle if part.name == SETTLE else abi.certify
+    brought = (abi.posting_tuple(part.signed.posting), part.data, abi.run_carry_tuple(carry))
+    receipt = exchange.send_data(sender, encode(*brought))
+    return part.leaves(carry), step(part.name, receipt, part.accounts)
+
+
 def settle_all(
     exchange: Exchange, sender: Signer, signed: SignedPosting, holdings: Holdings, carry: RunCarry | None
 ) -> tuple[RunCarry | None, list[Step]]:
-    """Settles the parts that are left; the last ends the run."""
-    steps, posting = [], abi.posting_tuple(signed.posting)
-    for index in range(carry.parts if carry else 0, len(signed.parts)):
-        part = signed.parts[index]
-        receipt = exchange.send_data(sender, abi.settle(posting, part, abi.run_carry_tuple(carry)))
-        carry = settle_part(holdings, signed, carry, index)
-        steps.append(step("settle", receipt, _accounts_in(signed, part)))
-    return carry, steps
+    """Settles the parts of a zone that are left."""
+    return _send_left(exchange, sender, SETTLE, signed, holdings, carry)
 
 
 def certify_all(
     exchange: Exchange, sender: Signer, signed: SignedPosting, holdings: Holdings, carry: RunCarry | None
 ) -> tuple[RunCarry | None, list[Step]]:
-    """Turns claims into certificates, for the parts that are left."""
-    steps, posting = [], abi.posting_tuple(signed.posting)
+    """Turns claims into certificates, for the parts of a zone that are left."""
+    return _send_left(exchange, sender, CERTIFY, signed, holdings, carry)
+
+
+def _send_left(
+    exchange: Exchange,
+    sender: Signer,
+    name: str,
+    signed: SignedPosting,
+    holdings: Holdings,
+    carry: RunCarry | None,
+) -> tuple[RunCarry | None, list[Step]]:
+    steps = []
     for index in range(carry.parts if carry else 0, len(signed.parts)):
-        part = signed.parts[index]
-        receipt = exchange.send_data(sender, abi.certify(posting, part, abi.run_carry_tuple(carry)))
-        carry = certify_part(holdings, signed, carry, index)
-        steps.append(step("certify", receipt, _accounts_in(signed, part)))
+        carry, sent = _send(exchange, sender, Part(name, holdings, signed, index), carry)
+        steps.append(sent)
     return carry, steps
 
 
-def _accounts_in(signed: SignedPosting, part: bytes) -> int:
-    return len(unpack_part(part, signed.posting.windows))
+# The order of all parts ---------------------------------------------------------------------------------
+
+SETTLE, CERTIFY = "settle", "certify"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a zone's posting, to be settled or certified."""
+
+    name: str
+    holdings: Holdings
+    signed: SignedPosting
+    index: int
+
+    @property
+    def data(self) -> bytes:
+        return self.signed.parts[self.index]
+
+    @property
+    def accounts(self) -> int:
+        return len(unpack_part(self.data, self.signed.posting.windows))
+
+    def leaves(self, carry: RunCarry | None) -> RunCarry:
+        """What the part leaves to the next."""
+        rule = settle_part if self.name == SETTLE else certify_part
+        return rule(self.holdings, self.signed, carry, self.index)
+
+
+def plan_of(exchange: Exchange, zones: Sequence[SignedPosting]) -> list[Part]:
+    """Every part in the order in which the run takes it: all are settled, then all are certified."""
+    held = [(read_holdings(exchange, one), one) for one in zones]
+    return [
+        Part(name, holdings, signed, index)
+        for name in (SETTLE, CERTIFY)
+        for holdings, signed in held
+        for index in range(len(signed.parts))
+    ]
+
+
+def _done(exchange: Exchange, zones: Sequence[SignedPosting]) -> int:
+    """How many parts of the plan the chain has behind it."""
+    day = zones[0].posting.first_window
+    stage, (under_way, parts) = exchange.run(0, day).stage, exchange.zone_under_way(day)
+    in_all = sum(len(one.parts) for one in zones)
+    before = sum(len(one.parts) for one in zones if one.posting.zone < under_way) + parts
+    return before + (in_all if stage in (RunStage.SETTLED, RunStage.CERTIFIED) else 0)
+
+
+def replay(exchange: Exchange, day: int, done: Sequence[Part]) -> RunCarry | None:
+    """What these parts leave. WrongProgress if the chain keeps something else."""
+    carry: RunCarry | None = None
+    for part in done:
+        carry = part.leaves(carry)
+    mine = settlement.run_carry_hash(carry) if carry else bytes(32)
+    if exchange.run(0, day).carry_hash != mine:
+        raise WrongProgress(f"day {day} was settled with other entries: bring the posted ones")
+    return carry
 
 
 # Carries ------------------------------------------------------------------------------------------------
@@ -123,7 +190,7 @@ def settle_part(holdings: Holdings, signed: SignedPosting, carry: RunCarry | Non
         held = holdings.claims[entry.account], holdings.obligations[entry.account]
         now, _ = settlement.settle_entry(holdings.day, now, entry, *held)
     if index + 1 == len(signed.parts):
-        return settlement.certify_start(now)
+        return settlement.zone_start(now)
     return replace(now, parts=index + 1)
 
 
@@ -132,26 +199,13 @@ def certify_part(holdings: Holdings, signed: SignedPosting, carry: RunCarry | No
     now = _or_initial(carry, holdings.day)
     for entry in unpack_part(signed.parts[index], signed.posting.windows):
         now, _ = settlement.certify_account(holdings.day, now, holdings.claims[entry.account])
+    if index + 1 == len(signed.parts):
+        return settlement.zone_start(now)
     return replace(now, parts=index + 1)
 
 
 def _or_initial(carry: RunCarry | None, day: Day) -> RunCarry:
     return settlement.initial_run(day) if carry is None else carry
-
-
-def replay(exchange: Exchange, signed: SignedPosting, holdings: Holdings) -> RunCarry | None:
-    """The carry that the chain stands at. WrongProgress if none that follows from this posting."""
-    posting = signed.posting
-    found = exchange.run(posting.zone, posting.first_window)
-    carry: RunCarry | None = None
-    if not any(found.carry_hash):
-        return None
-    for next_part in (settle_part, certify_part):
-        for index in range(len(signed.parts)):
-            carry = next_part(holdings, signed, carry, index)
-            if settlement.run_carry_hash(carry) == found.carry_hash:
-                return carry
-    raise WrongProgress(f"day {posting.first_window} was settled with other entries: bring the posted ones")
 
 
 # What the chain knows -----------------------------------------------------------------------------------

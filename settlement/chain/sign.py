@@ -8,7 +8,8 @@ from typing import Protocol
 import coincurve
 
 from settlement.errors import InputError
-from settlement.reference import eip712, schedule
+from settlement.reference import eip712, orders
+from settlement.reference.flexible import FlexibleSchedule, SignedFlexible
 from settlement.reference.schedule import Schedule, SignedSchedule
 
 
@@ -50,7 +51,13 @@ class Signer:
 
 def sign_schedule(signer: Signer, separator: bytes, order: Schedule) -> SignedSchedule:
     """The schedule with its trader's signature under the Exchange's domain separator."""
-    return SignedSchedule(order, signer.sign_digest(schedule.order_hash(separator, order)))
+    return SignedSchedule(order, signer.sign_digest(orders.order_hash(separator, order)))
+
+
+def sign_flexible(signer: Signer, separator: bytes, order: FlexibleSchedule) -> SignedFlexible:
+    """The flexible schedule with its trader's signature; its split is found later."""
+    signature = signer.sign_digest(orders.order_hash(separator, order))
+    return SignedFlexible(order, signature, (0,) * order.windows)
 
 
 def sign_message(signer: Signer, separator: bytes, message: Message) -> bytes:

@@ -154,7 +154,7 @@ class DayFacts:
     checks: tuple[AuditCheck, ...] = ()
     notes: tuple[str, ...] = ()
     vault_nano: int | None = None
-    """Settlement tokens that the Exchange holds."""
+    """Settlement tokens that the Exchange holds for its members, without the operator's own."""
 
     @property
     def homes(self) -> tuple[MemberFact, ...]:

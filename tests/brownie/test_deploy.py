@@ -29,9 +29,8 @@ def token(ours, administrator):
 @pytest.fixture(scope="module")
 def exchange(ours, administrator, token):
     terms = (token.authority(), token, HALF_HOUR, A_DAY)
-    clearing = administrator.deploy(ours.ClearingModule, terms)
-    settlement = administrator.deploy(ours.SettlementModule, terms)
-    return administrator.deploy(ours.Exchange, terms, clearing, settlement)
+    kinds = (ours.ClearingModule, ours.ProofModule, ours.SettlementModule, ours.OmissionModule)
+    return administrator.deploy(ours.Exchange, terms, *(administrator.deploy(one, terms) for one in kinds))
 
 
 def test_a_member_deposits(exchange, token, administrator, accounts):
@@ -54,7 +53,8 @@ def test_a_module_of_other_terms_is_refused(ours, exchange, token, administrator
     terms = (token.authority(), token, HALF_HOUR, A_DAY)
     other = administrator.deploy(ours.ClearingModule, (token.authority(), token, 2 * HALF_HOUR, A_DAY))
     with reverts():
-        administrator.deploy(ours.Exchange, terms, other, exchange.settlementModule())
+        rest = (exchange.proofModule(), exchange.settlementModule(), exchange.omissionModule())
+        administrator.deploy(ours.Exchange, terms, other, *rest)
 
 
 def test_the_chain_charges_nothing(accounts, chain):

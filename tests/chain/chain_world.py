@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from settlement.chain import abi, deploy, events, operator, settler
+from settlement.chain import abi, closer, deploy, events, operator, settler
 from settlement.chain.anvil import Anvil
-from settlement.chain.books import Prepared, SealedBook, Session
+from settlement.chain.books import SealedBook, Session
 from settlement.chain.client import AnvilClock, Chain
 from settlement.chain.deploy import Deployment, Terms
 from settlement.chain.exchange import Exchange, Token
+from settlement.chain.prepared import Prepared
+from settlement.chain.progress import Progress
 from settlement.chain.settler import SignedPosting
 from settlement.chain.sign import Signer, sign_schedule
+from settlement.chain.steps import Step
 from settlement.reference import eip712, packed_windows, posting, product_id, schedule
 from settlement.reference import exchange as model
 from settlement.reference.accounts import (
@@ -26,6 +29,7 @@ from settlement.reference.accounts import (
 )
 from settlement.reference.clearing import Carry
 from settlement.reference.exchange import events as told
+from settlement.reference.orders import encode_all, order_hash
 from settlement.reference.posting import Entry, Posting
 from settlement.reference.product_id import CERTIFICATE, ProductId
 from settlement.reference.schedule import Schedule, SignedSchedule
@@ -41,6 +45,7 @@ GRID = single_zone(QUALITIES, [(3, 2), (3, 1), (2, 0), (1, 0)])
 
 OPENING = DAY * WINDOW_LENGTH - 86_400
 GATE, COMMIT_BY, PROVE_BY = OPENING + 3_600, OPENING + 3_900, OPENING + 7_200
+CLAIM_BY = PROVE_BY + 5 * 86_400
 DAY_END = (DAY + WINDOWS) * WINDOW_LENGTH
 RICH = 10**13
 
@@ -87,7 +92,10 @@ def make_params(**changes: Any) -> SessionParams:
         imbalance_min=-500_000,
         imbalance_max=900_000,
         max_orders=1000,
+        max_submitted=10,
         bond_nano=0,
+        claim_by=CLAIM_BY,
+        receipt_signer=bytes(20),
         certificate_run=0,
     )
     return replace(base, **changes)
@@ -129,7 +137,7 @@ class World:
         return sign_schedule(SIGNERS[order.trader], self.exchange.separator, order)
 
     def hash_of(self, order: SignedSchedule) -> bytes:
-        return schedule.order_hash(self.exchange.separator, order.schedule)
+        return order_hash(self.exchange.separator, order.schedule)
 
     def now(self) -> int:
         return self.chain.now()
@@ -161,7 +169,7 @@ class World:
         self.exchange.send(self.admin, "setQuorum", 2)
         version = self.exchange.set_grid(self.admin, GRID)
         assert version == self.model.add_grid(GRID)
-        self.exchange.open_day(self.operator, DAY, WINDOWS, version, GRID)
+        self.exchange.open_day(self.operator, DAY, WINDOWS, version)
         self.model.open_day(DAY, WINDOWS, version)
 
     def deposit(self, address: bytes, amount: int) -> None:
@@ -173,15 +181,18 @@ class World:
     def open_session(self, **changes: Any) -> Session:
         params = make_params(**changes)
         session = operator.open_session(self.exchange, self.operator, params)
-        assert self.model.open_session(self.now(), params) == session.id
+        assert self.model.open_session(self.now(), params, self.operator.address) == session.id
         return session
 
     def commit(self, session: Session, orders: Sequence[SignedSchedule]) -> tuple[SealedBook, Prepared]:
         """Up to the commitment, and what is posted after it."""
         sealed = operator.seal(self.exchange, session, orders)
         self.clock.advance_to(session.params.gate)
-        self.note(operator.commit(self.exchange, self.operator, session, sealed))
-        self.model.commit_book(self.now(), session.id, sealed.commitment)
+        for step in operator.commit(self.exchange, self.operator, session, sealed):
+            self.note(step)
+        books = sealed.commitments
+        counts, roots = [one.count for one in books], [one.root for one in books]
+        self.model.commit_books(self.now(), session.id, counts, roots)
         return sealed, operator.prepare(self.exchange, session, sealed)
 
     def clear(self, session: Session, orders: Sequence[SignedSchedule], chunk: int = 100) -> Prepared:
@@ -189,23 +200,21 @@ class World:
         _, prepared = self.commit(session, orders)
         self.note(operator.post_header(self.exchange, self.operator, prepared))
         self.model.post_header(self.now(), session.id, prepared.header)
-        at, carry = operator.Progress(), None
+        at, carry = Progress(), None
         for first in range(0, len(prepared.sealed.orders), chunk):
             part = range(first, min(first + chunk, len(prepared.sealed.orders)))
             at, carry = self.clear_chunk(prepared, at, part)
-        self.note(operator.close(self.exchange, self.operator, prepared, at))
-        args = (session.id, prepared.header, prepared.posting, carry, prepared.flows)
+        self.note(closer.close(self.exchange, self.operator, prepared, at))
+        args = (session.id, 0, prepared.header, prepared.root.posting, carry, (), prepared.flows)
         self.model.close_zone(self.now(), *args)
         return prepared
 
-    def clear_chunk(
-        self, prepared: Prepared, at: operator.Progress, part: range
-    ) -> tuple[operator.Progress, Carry]:
+    def clear_chunk(self, prepared: Prepared, at: Progress, part: range) -> tuple[Progress, Carry]:
         before = at.carry
         at, step = operator.clear_next(self.exchange, self.operator, prepared, at, part)
         self.note(step)
-        records = schedule.encode_all(prepared.sealed.orders[part.start : part.stop])
-        posted = (prepared.session.id, prepared.header, prepared.posting)
+        records = encode_all(prepared.sealed.orders[part.start : part.stop])
+        posted = (prepared.session.id, 0, prepared.header, prepared.root.posting)
         carry = self.model.clear(self.now(), *posted, before, records)
         assert carry == at.carry
         return at, carry
@@ -247,18 +256,18 @@ class World:
         now = self.now()
         self.model.post_metering(now, signed.posting, signed.signatures)
         for part in signed.parts[settled:]:
-            carry = self.model.settle(now, DAY, carry, part)
+            carry = self.model.settle(now, 0, DAY, carry, part)
         for part in signed.parts:
-            carry = self.model.certify(now, DAY, carry, part)
+            carry = self.model.certify(now, 0, DAY, carry, part)
 
     def _settle_first_part(self, signed: SignedPosting) -> RunCarry:
         settler.post(self.exchange, self.node, signed)
         self.model.post_metering(self.now(), signed.posting, signed.signatures)
         message, nothing = abi.posting_tuple(signed.posting), abi.run_carry_tuple(None)
         self.exchange.send_data(self.node, abi.settle(message, signed.parts[0], nothing))
-        return self.model.settle(self.now(), DAY, None, signed.parts[0])
+        return self.model.settle(self.now(), 0, DAY, None, signed.parts[0])
 
-    def note(self, step: operator.Step) -> None:
+    def note(self, step: Step) -> None:
         self.gas.setdefault(step.name, []).append((step.gas_used, step.count))
 
     # Comparison -----------------------------------------------------------------------------------------
@@ -291,9 +300,10 @@ class World:
             assert balance == self.model.balance(now, address, id_), (address.hex(), hex(id_))
 
     def _assert_conserved(self, now: int) -> None:
-        """Every nano in the vault is somebody's, free or reserved."""
+        """Every nano in the vault is somebody's, free or reserved, or in a bond."""
         cash = [self.model.cash(now, address) for address in self.model.state.members]
         held = sum(one.free + one.reserved for one in cash)
+        held += sum(bond.locked_nano for bond in self.model.state.bonds.values())
         assert held + self._kept() == self.model.state.vault
 
     def _kept(self) -> int:
@@ -307,7 +317,7 @@ class World:
 
     def _is_open(self, session: bytes) -> bool:
         proved = self.model.session(session).stage is model.Stage.PROVED
-        return proved and (0, DAY) not in self.model.state.runs
+        return proved and DAY not in self.model.state.runs
 
     def _rate(self, order: bytes, params: SessionParams) -> int:
         side = self.sides[order]
@@ -369,6 +379,13 @@ _SHOWN = {
     "Withdrawn": ("account", "amount_nano"),
     "Accepted": ("to", "sender", "id", "amount_wh"),
     "Transfer": ("sender", "receiver", "id", "amount_wh"),
+    "BondLocked": ("operator", "amount_nano"),
+    "OrderSubmitted": ("zone", "order", "record"),
+    "SubmissionReplaced": ("order",),
+    "ClaimOpened": ("order", "trader", "kind"),
+    "ClaimDefeated": ("order",),
+    "ClaimPaid": ("order", "trader", "amount_nano"),
+    "BondReleased": ("operator", "amount_nano"),
 }
 
 _MODEL_NAMES = {"hash": "header_hash", "released_nano": "returned_nano", "receiver": "to"}
@@ -410,7 +427,8 @@ def running_world() -> Iterator[World]:
         for role, accounts in grants.items():
             deploy.grant(chain, admin, found, role, accounts)
         oracles = frozenset(one.address for one in ORACLES)
-        twin = model.Exchange(chain.chain_id, found.exchange, WINDOW_LENGTH, oracles, quorum=2)
+        place = (chain.chain_id, found.exchange, WINDOW_LENGTH)
+        twin = model.Exchange(*place, oracles, quorum=2, max_pause=deploy.MAX_PAUSE_S)
         exchange, token = Exchange(chain, found), Token(chain, found)
         world = World(anvil, chain, AnvilClock(chain), found, exchange, token, twin, admin, market, node)
         world.populate()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from chain_world import (
@@ -13,13 +14,15 @@ from chain_world import (
 )
 
 from settlement.chain import abi, operator
-from settlement.chain.books import Prepared, Session
+from settlement.chain.books import SealedBook, Session, ZoneBook
 from settlement.chain.client import MOST_GAS
 from settlement.chain.errors import ContractRevert
+from settlement.chain.prepared import Prepared
 from settlement.chain.rpc import to_hex
 from settlement.chain.sign import Signer
-from settlement.reference import schedule
-from settlement.reference.clearing import Carry
+from settlement.reference import orders, schedule
+from settlement.reference.clearing import Carry, ZonePosting
+from settlement.reference.orders import SignedOrder
 from settlement.reference.schedule import SELL, Schedule, SignedSchedule
 
 BUYER, SELLER = PROSUMERS[2], PROSUMERS[0]
@@ -62,11 +65,11 @@ def honest(world: World, extra: Sequence[SignedSchedule] = ()) -> Prepared:
 
 
 def order_hash(world: World, order: Schedule) -> bytes:
-    return schedule.order_hash(world.exchange.separator, order)
+    return orders.order_hash(world.exchange.separator, order)
 
 
 def clear_data(prepared: Prepared, records: bytes, carry: Carry | None = None) -> bytes:
-    posted = abi.posted_tuple(prepared.header, prepared.posting)
+    posted = abi.posted_tuple(prepared.header, prepared.root.posting)
     return abi.clear(prepared.session.epoch, 0, posted, abi.carry_tuple(carry), records)
 
 
@@ -81,3 +84,14 @@ def try_order(world: World, build: Callable[[Session], SignedSchedule]) -> tuple
     order = build(prepared.session)
     error = try_records(world, prepared, schedule.encode(order))
     return error, order_hash(world, order.schedule)
+
+
+def with_posting(prepared: Prepared, posting: ZonePosting) -> Prepared:
+    """The same but for what is posted for the root."""
+    root = replace(prepared.root, posting=posting)
+    return replace(prepared, zones=(root, *prepared.zones[1:]))
+
+
+def of_zone(orders: Sequence[SignedOrder], hashes: Sequence[bytes]) -> SealedBook:
+    """The book of a session of one zone."""
+    return SealedBook((ZoneBook(tuple(orders), tuple(hashes)),))

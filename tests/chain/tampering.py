@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from chain_world import World
 
+from settlement.audit import storage
+from settlement.audit.layout import storage_words
+from settlement.chain.compile import compile_contracts
 from settlement.chain.rpc import Log, to_bytes, to_hex
 from settlement.reference.eip712 import keccak
 from settlement.reference.words import word
@@ -38,6 +42,18 @@ def find_slot(world: World, contract: bytes, keys: Sequence[bytes], value: int, 
         if read_slot(world, contract, later(slot, offset)) == value:
             return slot
     raise AssertionError("no mapping holds this")
+
+
+def stored(world: World) -> dict[str, Any]:
+    """What each variable of the Exchange should hold."""
+    return storage.values(world.model, world.deployment.authority)
+
+
+def plant(world: World, **changed: Any) -> None:
+    """Overwrites the words of these variables, or of these entries of a mapping, with other values."""
+    blank = {name: type(value)() for name, value in stored(world).items()}
+    for slot, value in storage_words(compile_contracts()["Exchange"].storage_layout, blank | changed).items():
+        write_slot(world, world.exchange.address, word(slot), value)
 
 
 def later(slot: bytes, words: int) -> bytes:

@@ -33,11 +33,12 @@ from hypothesis import strategies as st
 from test_day import small_book
 
 from settlement.audit.replay import HANDLERS
-from settlement.chain import abi, deploy, operator, settler
+from settlement.chain import abi, closer, deploy, operator, settler
 from settlement.chain.abi import exchange_interface
 from settlement.chain.errors import ContractRevert
+from settlement.chain.progress import Progress
 from settlement.chain.sign import Signer, sign_message
-from settlement.reference import product_id
+from settlement.reference import product_id, quality
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
 from settlement.reference.product_id import CERTIFICATE, CLAIM, ProductId
 
@@ -77,11 +78,11 @@ def test_a_session_is_audited_at_every_stage(open_day: World) -> None:
     holds(world)
     operator.post_header(world.exchange, world.operator, prepared)
     holds(world)
-    at = operator.Progress()
+    at = Progress()
     for part in (range(5), range(5, 12)):
         at, _ = operator.clear_next(world.exchange, world.operator, prepared, at, part)
         assert holds(world)["orders"] == part.stop
-    operator.close(world.exchange, world.operator, prepared, at)
+    closer.close(world.exchange, world.operator, prepared, at)
     assert holds(world)["proofs"] == 1
 
 
@@ -116,7 +117,7 @@ def test_a_session_that_was_not_proved_in_time_is_audited(open_day: World, clear
     if cleared is not None:
         operator.post_header(world.exchange, world.operator, prepared)
     if cleared:
-        operator.clear_next(world.exchange, world.operator, prepared, operator.Progress(), range(cleared))
+        operator.clear_next(world.exchange, world.operator, prepared, Progress(), range(cleared))
     holds(world)
     world.clock.advance_to(PROVE_BY + 1)
     assert holds(world)["proofs"] == 0
@@ -179,7 +180,9 @@ def test_certificates_change_hands(open_day: World) -> None:
     run_day(world)
     state, day = world.model.state, world.model
     holder, product = next(
-        (account, product_id.decode(key)) for (account, key), wh in state.lanes.items() if wh
+        (account, product_id.decode(key))
+        for (account, key), wh in state.lanes.items()
+        if wh and quality.band(product_id.decode(key).quality) > 0
     )
     lanes = MEMBERS[holder].lanes
     window = next(w for w in range(DAY, DAY + 4) if day.held(holder, _at(product, w)))
@@ -261,8 +264,8 @@ def test_a_pause_is_given_back_to_the_session_it_held_up(open_day: World) -> Non
     holds(world)
     world.clock.advance_to(PROVE_BY + 600)  # late, but for the pause
     operator.post_header(world.exchange, world.operator, prepared)
-    at, _ = operator.clear_all(world.exchange, world.operator, prepared, operator.Progress())
-    operator.close(world.exchange, world.operator, prepared, at)
+    at, _ = operator.clear_all(world.exchange, world.operator, prepared, Progress())
+    closer.close(world.exchange, world.operator, prepared, at)
     assert holds(world)["proofs"] == 1
 
 

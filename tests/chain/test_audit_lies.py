@@ -205,7 +205,7 @@ def a_blocks_time(world: World) -> Lie:
     def alter(block: Json) -> None:
         block["timestamp"] = hex(int(block["timestamp"], 16) + 1)
 
-    return about_block(block_of(world, "commitBook"), alter)
+    return about_block(block_of(world, "commitBooks"), alter)
 
 
 def a_block_sealed_again(world: World) -> Lie:
@@ -215,11 +215,11 @@ def a_block_sealed_again(world: World) -> Lie:
         block["timestamp"] = hex(int(block["timestamp"], 16) + 1)
         sealed_again(block)
 
-    return about_block(block_of(world, "commitBook"), alter)
+    return about_block(block_of(world, "commitBooks"), alter)
 
 
 def an_unreadable_block(world: World) -> Lie:
-    return about_block(block_of(world, "commitBook"), lambda block: block.pop("timestamp"))
+    return about_block(block_of(world, "commitBooks"), lambda block: block.pop("timestamp"))
 
 
 def a_transaction_of_an_unknown_type(world: World) -> Lie:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from audit_world import audited, finish_day, run_day
 from chain_world import DAY, MEMBERS, ORACLES, PROSUMERS, RICH, STRANGER, World, running_world, settle_entries
+from refusals import of_zone, with_posting
 from tampering import (
     ALLOWS_EVERYTHING,
     REFUSES_EVERYTHING,
@@ -16,16 +17,21 @@ from tampering import (
     forwards_to,
     later,
     number,
+    plant,
     read_slot,
+    stored,
     tells,
     write_slot,
 )
 from test_day import small_book
 
 from settlement.audit.findings import Difference
-from settlement.chain import abi, books, deploy, operator, settler
+from settlement.chain import abi, closer, deploy, operator, prepared, settler
 from settlement.chain.client import MOST_GAS
 from settlement.chain.errors import ContractRevert
+from settlement.chain.exchange import Stage
+from settlement.chain.prepared import Prepared, prepare
+from settlement.chain.progress import Progress
 from settlement.chain.rpc import to_hex
 from settlement.reference import accounts, packed_windows, product_id
 from settlement.reference.product_id import ProductId
@@ -108,25 +114,18 @@ def a_members_terms(world: World) -> None:
     add_to(world, find_slot(world, world.exchange.address, [HOME], stored), 1 << 80)
 
 
-def session_slot(world: World) -> bytes:
-    id_ = world.model.state.epochs[0]
-    return find_slot(world, world.exchange.address, [number(1)], int.from_bytes(id_, "big"))
-
-
 def a_sessions_stage(world: World) -> None:
-    slot = later(session_slot(world), 1)
-    add_to(world, slot, -(1 << 224))  # gate, commitBy, proveBy, extension; then the stage
+    plant(world, _sessions={1: stored(world)["_sessions"][1] | {"stage": Stage.POSTED}})
 
 
 def a_sessions_deadline(world: World) -> None:
-    add_to(world, later(session_slot(world), 1), 1 << 128)
+    session = stored(world)["_sessions"][1]
+    plant(world, _sessions={1: session | {"proveBy": session["proveBy"] + 1}})
 
 
 def a_book(world: World) -> None:
-    book = world.model.session(world.model.state.epochs[0]).commitment
-    assert book is not None
-    slot = find_slot(world, world.exchange.address, [number(1), number(0)], book.count)
-    add_to(world, slot, -1)
+    book = stored(world)["_books"][1][0]
+    plant(world, _books={1: {0: book | {"count": book["count"] - 1}}})
 
 
 def an_oracle(world: World) -> None:
@@ -136,16 +135,45 @@ def an_oracle(world: World) -> None:
 
 def run_slot(world: World) -> bytes:
     carry = world.exchange.run(0, DAY).carry_hash
-    keys = [number(0), number(DAY)]
-    return find_slot(world, world.exchange.address, keys, int.from_bytes(carry, "big"), offset=2)
+    return find_slot(world, world.exchange.address, [number(DAY)], int.from_bytes(carry, "big"), offset=1)
 
 
 def a_runs_carry(world: World) -> None:
-    add_to(world, later(run_slot(world), 2), 1)
+    add_to(world, later(run_slot(world), 1), 1)
 
 
 def a_runs_stage(world: World) -> None:
     add_to(world, run_slot(world), -1)
+
+
+NOBODY = bytes([0x11]) * 20
+"""An account that no call ever named."""
+
+
+def a_planted_oracle(world: World) -> None:
+    plant(world, _oracles={NOBODY: True})
+
+
+def a_planted_member(world: World) -> None:
+    members = stored(world)["_members"]
+    plant(world, _members={NOBODY: members[HOME]}, _cash={NOBODY: 10**12})
+
+
+def a_planted_approval(world: World) -> None:
+    plant(world, _operators={HOME: {NOBODY: True}})
+
+
+def a_planted_submission(world: World) -> None:
+    plant(world, _submitted={bytes(31) + b"\1": 1})
+
+
+def a_list_of_days(world: World) -> None:
+    plant(world, _days=[*stored(world)["_days"], DAY + 1000])
+
+
+def a_count_of_nodes(world: World) -> None:
+    known = stored(world)
+    plant(world, _quorum=known["_quorum"], _nodes=known["_nodes"] + 1)
 
 
 def tokens_held(world: World) -> None:
@@ -162,7 +190,7 @@ def tokens_added(world: World) -> None:
 
 
 def a_modules_code(world: World) -> None:
-    module = world.deployment.clearing_module
+    module = world.deployment.modules[0]
     code = bytearray(world.chain.code(module))
     code[len(code) // 2] ^= 1
     world.chain.rpc("anvil_setCode", to_hex(module), to_hex(bytes(code)))
@@ -171,7 +199,7 @@ def a_modules_code(world: World) -> None:
 def another_module(world: World) -> None:
     """The Exchange's own code, with another address where it knows its module."""
     code = world.chain.code(world.exchange.address)
-    other = code.replace(world.deployment.clearing_module, STRANGER.address)
+    other = code.replace(world.deployment.modules[0], STRANGER.address)
     assert other != code
     world.chain.rpc("anvil_setCode", to_hex(world.exchange.address), to_hex(other))
 
@@ -187,6 +215,12 @@ TAMPERINGS = [
     (an_oracle, "registers", "isOracle"),
     (a_runs_carry, "days", "runOf"),
     (a_runs_stage, "days", "runOf"),
+    (a_planted_oracle, "storage", "another word"),
+    (a_planted_member, "storage", "another word"),
+    (a_planted_approval, "storage", "another word"),
+    (a_planted_submission, "storage", "another word"),
+    (a_list_of_days, "storage", "another word"),
+    (a_count_of_nodes, "storage", "another word"),
     (tokens_held, "cash", "settlement tokens"),
     (tokens_added, "cash", "settlement tokens"),
     (a_modules_code, "code", "other code runs as ClearingModule"),
@@ -237,7 +271,7 @@ def test_fills_that_a_false_module_told_are_found(open_day: World) -> None:
     changed = bytearray(logs[at].data)
     changed[-1] ^= 1
     logs[at] = replace(logs[at], data=bytes(changed))
-    with code_of(world, world.deployment.clearing_module, tells(logs)):
+    with code_of(world, world.deployment.modules[0], tells(logs)):
         world.exchange.send_data(world.operator, data, gas=MOST_GAS)
     found = difference(world)
     assert found.check == "events"
@@ -250,7 +284,7 @@ def test_events_left_out_by_a_false_module_are_found(open_day: World) -> None:
     world = open_day
     session = world.open_session()
     _, prepared = world.commit(session, small_book(world, session))
-    with code_of(world, world.deployment.clearing_module, b"\x00"):
+    with code_of(world, world.deployment.modules[1], b"\x00"):
         operator.post_header(world.exchange, world.operator, prepared)
     found = difference(world)
     assert (found.check, found.found) == ("events", None)
@@ -261,15 +295,14 @@ def test_an_order_that_the_operator_leaves_out_is_found(open_day: World) -> None
     """Committed to, but not cleared: the stored commitment is bent to the smaller book."""
     world = open_day
     session = world.open_session()
-    sealed, prepared = world.commit(session, small_book(world, session))
-    fewer = books.SealedBook(sealed.orders[1:], sealed.hashes[1:])
-    slot = find_slot(world, world.exchange.address, [number(session.epoch), number(0)], 12)
-    write_slot(world, world.exchange.address, slot, 11)
-    write_slot(world, world.exchange.address, later(slot, 1), int.from_bytes(fewer.commitment.root, "big"))
-    smaller = books.prepare(session, fewer, prepared.reasons[1:])
+    sealed, ready = world.commit(session, small_book(world, session))
+    fewer = of_zone(sealed.orders[1:], sealed.hashes[1:])
+    root = fewer.commitments[0].root
+    plant(world, _books={session.epoch: {0: {"count": 11, "through": 11, "root": root}}})
+    smaller = prepare(session, fewer, (ready.reasons[1:],))
     operator.post_header(world.exchange, world.operator, smaller)
-    at, _ = operator.clear_all(world.exchange, world.operator, smaller, operator.Progress())
-    operator.close(world.exchange, world.operator, smaller, at)
+    at, _ = operator.clear_all(world.exchange, world.operator, smaller, Progress())
+    closer.close(world.exchange, world.operator, smaller, at)
     found = difference(world)
     assert (found.check, found.found) == ("calls", "done")
     assert "BookMismatch" in found.expected
@@ -378,17 +411,17 @@ def test_the_matchers_second_opinion_is_heard(
     world = open_day
     session = world.open_session()
     world.clear(session, small_book(world, session))
-    honest = books.prepare
+    honest = prepared.prepare
 
-    def bent(*args: object) -> books.Prepared:
+    def bent(*args: object) -> Prepared:
         own = honest(*args)  # type: ignore[arg-type]
-        energy = own.posting.energy
+        energy = own.root.posting.energy
         if name == "second_matcher":
             raise ContractRevert("nothing")
         low = replace(energy[2], lo=energy[2].lo - 1)
-        return replace(own, posting=replace(own.posting, energy=(*energy[:2], low, *energy[3:])))
+        return with_posting(own, replace(own.root.posting, energy=(*energy[:2], low, *energy[3:])))
 
-    monkeypatch.setattr(books, "prepare", bent)
+    monkeypatch.setattr(prepared, "prepare", bent)
     found = difference(world)
     assert found.check == "prices"
     assert found.block is not None

@@ -14,28 +14,31 @@ from refusals import (
     buy,
     clear_data,
     honest,
+    of_zone,
     refused,
     sell,
+    with_posting,
 )
 
-from settlement.chain import abi, books, operator
-from settlement.chain.books import Prepared, SealedBook
+from settlement.chain import abi, closer, operator
 from settlement.chain.client import MOST_GAS
 from settlement.chain.errors import ContractRevert
-from settlement.reference import clearing, schedule
+from settlement.chain.prepared import Prepared, prepare
+from settlement.reference import clearing
 from settlement.reference.clearing import Carry
+from settlement.reference.orders import encode_all
 
 # Prices -------------------------------------------------------------------------------------------------
 
 
 def try_to_prove(world: World, prepared: Prepared) -> ContractRevert:
     """Where a dishonest posting ends: at its header, its orders or its close."""
-    data = abi.post_header(prepared.session.epoch, prepared.header, prepared.session.grid)
-    records = schedule.encode_all(prepared.sealed.orders)
+    data = abi.post_header(prepared.session.epoch, prepared.header)
+    records = encode_all(prepared.sealed.orders)
     if (error := fails(world, data)) or (error := fails(world, clear_data(prepared, records))):
         return error
     carry = carry_of(prepared)
-    return refused(world, world.operator, operator.close_data(prepared, carry))
+    return refused(world, world.operator, closer.close_data(prepared, carry))
 
 
 def fails(world: World, data: bytes) -> ContractRevert | None:
@@ -50,24 +53,24 @@ def carry_of(prepared: Prepared) -> Carry:
     """The carry under a dishonest posting, whose fills are not the matcher's."""
     carry = clearing.initial_carry(prepared.session.market)
     for hash_, order in zip(prepared.sealed.hashes, prepared.sealed.orders, strict=True):
-        args = (prepared.session.market, prepared.header, prepared.posting)
+        args = (prepared.session.market, prepared.header, prepared.root.posting)
         carry = clearing.read_hash(carry, hash_)
-        carry, _ = clearing.fill_schedule(*args, carry, hash_, order.schedule)
+        carry, _ = clearing.fill_order(*args, carry, hash_, order)
     return carry
 
 
 def with_energy(prepared: Prepared, **changes: int) -> Prepared:
-    first, *rest = prepared.posting.energy
+    first, *rest = prepared.root.posting.energy
     energy = (replace(first, **changes), *rest)
-    return replace(prepared, posting=replace(prepared.posting, energy=energy))
+    return with_posting(prepared, replace(prepared.root.posting, energy=energy))
 
 
 def with_marginal(prepared: Prepared, name: str, by: int) -> Prepared:
     """The buys' M or R of the first cell changed."""
-    first, *rest = prepared.posting.marginals
+    first, *rest = prepared.root.posting.marginals
     buys, sells = getattr(first, name)
     marginals = (replace(first, **{name: (buys + by, sells)}), *rest)
-    return replace(prepared, posting=replace(prepared.posting, marginals=marginals))
+    return with_posting(prepared, replace(prepared.root.posting, marginals=marginals))
 
 
 def at_the_price(world: World) -> Prepared:
@@ -85,7 +88,7 @@ def at_the_price(world: World) -> Prepared:
 def test_the_honest_posting_of_these_books_is_proved(turned_back: World) -> None:
     world = turned_back
     prepared = honest(world)
-    first = prepared.posting.energy[0]
+    first = prepared.root.posting.energy[0]
     assert (first.lo, first.hi, prepared.prices()[0][0]) == (100_000, 200_000, 150_000)
     operator.run(world.exchange, world.operator, prepared.session, prepared.sealed)
     assert world.exchange.session(prepared.session.epoch)[1].name == "PROVED"
@@ -94,8 +97,8 @@ def test_the_honest_posting_of_these_books_is_proved(turned_back: World) -> None
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({"lo": 200_001, "hi": 200_001}, "EnergyUnbalanced"),  # not optimal by one unit: buyers leave
-        ({"lo": 99_999, "hi": 99_999}, "EnergyUnbalanced"),  # sellers leave
+        ({"lo": 200_001, "hi": 200_001}, "EnergyUnsupported"),  # not optimal by one unit: buyers leave
+        ({"lo": 99_999, "hi": 99_999}, "EnergyUnsupported"),  # sellers leave
         ({"hi": 200_001}, "CellViolated"),  # one bound beyond what is optimal
         ({"lo": 99_999}, "CellViolated"),
         ({"lo": 100_002}, "EnergyUnsupported"),  # the price optimal, but the rule's plus one
@@ -129,7 +132,6 @@ def test_premiums_that_break_a_substitution_are_refused_with_the_header(turned_b
     data = abi.post_header(
         prepared.session.epoch,
         replace(prepared.header, qualities=tuple(entries)),
-        prepared.session.grid,
     )
     assert refused(world, world.operator, data).name in ("PotentialOutOfRange", "SubstitutionViolated")
 
@@ -159,13 +161,13 @@ def test_an_unbalanced_quality_is_refused(turned_back: World) -> None:
 def test_a_book_other_than_the_committed_one_is_refused(turned_back: World) -> None:
     world = turned_back
     prepared = honest(world)
-    kept = SealedBook(prepared.sealed.orders[:1], prepared.sealed.hashes[:1])
-    partial = books.prepare(prepared.session, kept, (0,))
+    kept = of_zone(prepared.sealed.orders[:1], prepared.sealed.hashes[:1])
+    partial = prepare(prepared.session, kept, ((0,),))
     assert try_to_prove(world, partial).name == "BookMismatch"
 
 
 def test_only_the_operator_clears(turned_back: World) -> None:
     world = turned_back
     prepared = honest(world)
-    data = abi.post_header(prepared.session.epoch, prepared.header, prepared.session.grid)
+    data = abi.post_header(prepared.session.epoch, prepared.header)
     assert refused(world, world.node, data).name == "AccessManagedUnauthorized"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from chain_world import GRID, QUALITIES, WINDOWS
+from chain_world import QUALITIES, WINDOWS
 
 from settlement.chain import abi, events
 from settlement.chain.abi import CODEC, exchange_interface
 from settlement.chain.rpc import Log
 from settlement.errors import InputError
-from settlement.reference import clearing, settlement
+from settlement.reference import clearing, closing, settlement
 from settlement.reference.cell import Cell
 from settlement.reference.clearing import Carry, Header, ZonePosting
+from settlement.reference.closing import ClosedZone, Commitment
 from settlement.reference.eip712 import keccak
 from settlement.reference.marginal import Marginal
 from settlement.reference.merkle import DEPTH, Frontier
@@ -29,7 +30,10 @@ CARRY = Carry(
     tuple(Cell((n, n), n, -n, -n) for n in range(CELLS)),
     b"\x11" * 32,
     Frontier(3, (b"\x01" * 32, b"\x02" * 32, *[bytes(32)] * (DEPTH - 2))),
+    support=0b1101,
+    submitted=2,
 )
+CLOSED = ClosedZone(ZONE.energy, tuple(range(-5, CELLS - 5)), 2**255 + 1, (7,) * (len(QUALITIES) - 1), -9, 4)
 POSTING = Posting(0, 7, 2, 1, 3, b"\x09" * 32, (-5, 5), (6, 7), (b"\x21" * 32, b"\x22" * 32, b"\x23" * 32))
 RUN_CARRY = RunCarry(
     tuple(Tally(n, 1, 2, 3) for n in range(4)),
@@ -38,7 +42,6 @@ RUN_CARRY = RunCarry(
     b"\x31" * 20,
     2,
 )
-GRID_VALUES = (GRID.qualities, GRID.substitutions, GRID.parents, GRID.charges, GRID.capacities)
 
 
 def posted_values() -> tuple[object, ...]:
@@ -47,8 +50,15 @@ def posted_values() -> tuple[object, ...]:
 
 def carry_values(carry: Carry | None) -> tuple[object, ...]:
     if carry is None:
-        return [], bytes(32), 0, [bytes(32)] * DEPTH
-    return clearing.cell_words(carry), carry.last_hash, carry.frontier.count, list(carry.frontier.words)
+        return [], bytes(32), 0, [bytes(32)] * DEPTH, 0, 0
+    frontier = carry.frontier
+    rest = (list(frontier.words), carry.support, carry.submitted)
+    return clearing.cell_words(carry), carry.last_hash, frontier.count, *rest
+
+
+def closed_values(zone: ClosedZone) -> tuple[object, ...]:
+    arrays = (closing.energy_words(zone), closing.net_words(zone))
+    return *arrays, zone.energy_support, zone.quality_support, zone.rent_nano, zone.joined
 
 
 def posting_values() -> tuple[object, ...]:
@@ -65,15 +75,21 @@ def run_carry_values(carry: RunCarry | None) -> tuple[object, ...]:
 def test_large_calls_are_encoded_as_eth_abi_does() -> None:
     encode = exchange_interface().encode
     posted = abi.posted_tuple(HEADER, ZONE)
-    assert abi.post_header(3, HEADER, GRID) == encode(
-        "postHeader", 3, clearing.header_words(HEADER), GRID_VALUES
-    )
+    words = clearing.header_words(HEADER)
+    assert abi.post_header(3, HEADER) == encode("postHeader", 3, words)
+    books = [Commitment(3, b"\x01" * 32), Commitment(0, b"\x02" * 32)]
+    roots = [one.root for one in books]
+    assert abi.commit_books(3, books) == encode("commitBooks", 3, [3, 0], roots)
     for carry in (None, CARRY):
         values = (posted_values(), carry_values(carry))
         brought = abi.carry_tuple(carry)
         assert abi.clear(3, 0, posted, brought, b"\x07" * 99) == encode("clear", 3, 0, *values, b"\x07" * 99)
-        fast = abi.close_zone(3, 0, posted, brought, (4, 5), GRID)
-        assert fast == encode("closeZone", 3, 0, *values, (4, 5), GRID_VALUES)
+        for children in ([], [CLOSED, CLOSED]):
+            told = list(map(closed_values, children))
+            fast = abi.close_zone(3, 0, posted, brought, children, (4, 5))
+            assert fast == encode("closeZone", 3, 0, *values, told, (4, 5))
+            fast = abi.join_children(3, 1, CLOSED, children, HEADER, (4, 5))
+            assert fast == encode("joinChildren", 3, 1, closed_values(CLOSED), told, words, (4, 5))
 
 
 def test_calls_of_a_run_are_encoded_as_eth_abi_does() -> None:

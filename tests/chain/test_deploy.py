@@ -86,7 +86,7 @@ def test_only_a_minter_mints(world: World) -> None:
 
 
 def test_modules_answer_to_nobody_directly(world: World) -> None:
-    for module in (world.deployment.clearing_module, world.deployment.settlement_module):
+    for module in world.deployment.modules:
         for name in ("postHeader", "postMetering", "setQuorum"):
             with pytest.raises((ContractRevert, NodeError)):
                 world.chain.call(module, empty_call(name), sender=world.operator.address)

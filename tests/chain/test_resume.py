@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import pytest
 from chain_world import DAY, DAY_END, PROSUMERS, World, settle_entries
+from refusals import of_zone
 from test_day import small_book
 
-from settlement.chain import abi, books, operator, settler
-from settlement.chain.books import Prepared
+from settlement.chain import abi, closer, operator, settler
 from settlement.chain.chunks import Limits, plan_chunks
 from settlement.chain.errors import OutOfGas, WrongProgress
 from settlement.chain.exchange import RunStage, Stage
+from settlement.chain.prepared import Prepared
+from settlement.chain.progress import Progress
 from settlement.chain.settler import Holdings, SignedPosting
+from settlement.chain.steps import Step
 from settlement.reference.settlement import RunCarry
 
 
@@ -22,7 +25,7 @@ def committed(world: World) -> Prepared:
     return world.commit(session, small_book(world, session))[1]
 
 
-def names(steps: tuple[operator.Step, ...]) -> list[str]:
+def names(steps: tuple[Step, ...]) -> list[str]:
     return [step.name for step in steps]
 
 
@@ -33,7 +36,7 @@ def test_an_operator_goes_on_after_any_step(turned_back: World, done: int) -> No
     session, sealed = prepared.session, prepared.sealed
     if done >= 1:
         operator.post_header(world.exchange, world.operator, prepared)
-    at = operator.Progress()
+    at = Progress()
     for first in range(0, 4 * (done - 1), 4):
         part = range(first, first + 4)
         at, _ = operator.clear_next(world.exchange, world.operator, prepared, at, part)
@@ -52,11 +55,11 @@ def test_a_chunk_that_runs_out_of_gas_is_halved(turned_back: World, monkeypatch:
     prepared = committed(world)
     operator.post_header(world.exchange, world.operator, prepared)
     monkeypatch.setattr(operator, "MOST_GAS", 600_000)
-    start = operator.Progress()
+    start = Progress()
     at, steps = operator.clear_all(world.exchange, world.operator, prepared, start)
     assert len(steps) > 1
     assert (at.count, sum(step.count for step in steps)) == (12, 12)
-    operator.close(world.exchange, world.operator, prepared, at)
+    closer.close(world.exchange, world.operator, prepared, at)
     assert world.exchange.session(prepared.session.epoch)[1] is Stage.PROVED
 
 
@@ -65,24 +68,24 @@ def test_an_order_that_no_gas_clears_is_told(turned_back: World, monkeypatch: py
     operator.post_header(turned_back.exchange, turned_back.operator, prepared)
     monkeypatch.setattr(operator, "MOST_GAS", 90_000)
     with pytest.raises(OutOfGas):
-        operator.clear_all(turned_back.exchange, turned_back.operator, prepared, operator.Progress())
+        operator.clear_all(turned_back.exchange, turned_back.operator, prepared, Progress())
 
 
 def test_chunks_keep_to_the_limits(turned_back: World) -> None:
     prepared = committed(turned_back)
     lanes = {order.schedule.trader: 16 for order in prepared.sealed.orders}
     for limits in (Limits(gas=500_000), Limits(bytes=4_000)):
-        chunks = plan_chunks(prepared, lanes, limits=limits)
+        chunks = plan_chunks(prepared, 0, lanes, limits=limits)
         assert len(chunks) > 2
         assert [at for chunk in chunks for at in chunk] == list(range(12))
-    assert plan_chunks(prepared, lanes) == [range(12)]
-    assert plan_chunks(prepared, lanes, start=5) == [range(5, 12)]
-    assert plan_chunks(prepared, lanes, start=12) == []
+    assert plan_chunks(prepared, 0, lanes) == [range(12)]
+    assert plan_chunks(prepared, 0, lanes, start=5) == [range(5, 12)]
+    assert plan_chunks(prepared, 0, lanes, start=12) == []
 
 
 def test_another_book_than_the_committed_one_is_told(turned_back: World) -> None:
     prepared = committed(turned_back)
-    sealed = books.SealedBook(prepared.sealed.orders[1:], prepared.sealed.hashes[1:])
+    sealed = of_zone(prepared.sealed.orders[1:], prepared.sealed.hashes[1:])
     with pytest.raises(WrongProgress, match="not committed to this book"):
         operator.run(turned_back.exchange, turned_back.operator, prepared.session, sealed)
 

@@ -21,7 +21,6 @@ from chain_world import (
     DAY,
     DAY_END,
     GATE,
-    GRID,
     MEMBERS,
     PROSUMERS,
     PROVE_BY,
@@ -40,8 +39,10 @@ from chain_world import (
 )
 
 from settlement.chain import operator
-from settlement.chain.books import Prepared, Session
+from settlement.chain.books import Session
 from settlement.chain.errors import ContractRevert, UnacceptableOrder
+from settlement.chain.prepared import Prepared
+from settlement.chain.progress import Progress
 from settlement.chain.sign import sign_message
 from settlement.reference import product_id, quality
 from settlement.reference.errors import Refused
@@ -275,7 +276,7 @@ def draw_aftermath(world: World, data: st.DataObject) -> None:
             lambda now, account=account: world.model.execute_withdrawal(now, account),
         )
     day = DAY + WINDOWS + 9
-    world.exchange.open_day(world.operator, day, WINDOWS, 1, GRID)
+    world.exchange.open_day(world.operator, day, WINDOWS, 1)
     world.model.open_day(day, WINDOWS, 1)
     gate = DAY_END + 50_000
     params = make_params(day=day, first_window=day, gate=gate, commit_by=gate + 1, prove_by=gate + 2)
@@ -297,7 +298,7 @@ def _tell(prepared: Prepared) -> None:
         event(f"reason {reason}")
     event("trades" if any(map(any, prepared.fills)) else "no trade")
     event("substitutes" if any(prepared.flows) else "no substitution")
-    limits = [one.filled for one in prepared.posting.marginals]
+    limits = [one.filled for one in prepared.root.posting.marginals]
     event("shared at the price" if any(map(any, limits)) else "none at the price")
 
 
@@ -336,7 +337,7 @@ def test_a_session_that_is_not_proved_leaves_nothing_but_returned_reserves(
             operator.post_header(world.exchange, world.operator, prepared)
             world.model.post_header(world.now(), session.id, prepared.header)
             cleared = data.draw(st.integers(1, len(prepared.sealed.orders)), label="cleared")
-            world.clear_chunk(prepared, operator.Progress(), range(cleared))
+            world.clear_chunk(prepared, Progress(), range(cleared))
         world.clock.advance_to(PROVE_BY + 1)
         world.assert_same()
         for address, account in world.exchange.accounts(TRADERS).items():

@@ -1,0 +1,188 @@
+"""Claims against a session's bond, their defence and their payment, as transactions of whoever sends them.
+
+Proofs are made from the hashes of a zone's book, which the calldata of clearing has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from settlement.chain.books import Session
+from settlement.chain.errors import WrongProgress
+from settlement.chain.events import OrderSubmitted, SubmissionReplaced, decode
+from settlement.chain.exchange import Exchange, Stage
+from settlement.chain.receipts import Kept
+from settlement.chain.rpc import Log, Receipt, to_bytes, to_hex
+from settlement.chain.sign import Signer
+from settlement.chain.steps import logs_of
+from settlement.reference import membership, merkle, orders
+from settlement.reference.membership import NO_SIBLINGS, Absence, Inclusion, Neighbour
+from settlement.reference.orders import SignedOrder
+from settlement.reference.receipts import SignedReceipt
+
+NOWHERE = Inclusion(0, NO_SIBLINGS)
+"""Where a proof is not read."""
+
+
+# What the chain says ------------------------------------------------------------------------------------
+
+
+def book_hashes(exchange: Exchange, session: Session, zone: int) -> list[bytes]:
+    """Hashes of a zone's orders, ascending, out of the calldata that cleared them.
+
+    WrongProgress unless they are those under the committed root.
+    """
+    found = [
+        orders.order_hash(exchange.separator, order.schedule)
+        for log in logs_of(exchange, "ZoneAdvanced", session.epoch, zone)
+        for order in _cleared(exchange, session, zone, log.tx_hash)
+    ]
+    count, root = exchange.view("bookOf", session.epoch, zone)
+    if (len(found), merkle.root([merkle.leaf_hash(one) for one in found])) != (count, root):
+        raise WrongProgress(f"zone {zone} of session {session.epoch} was not cleared to its end")
+    return found
+
+
+def _cleared(exchange: Exchange, session: Session, zone: int, tx_hash: bytes) -> list[SignedOrder]:
+    data = to_bytes(exchange.chain.rpc("eth_getTransactionByHash", to_hex(tx_hash))["input"])
+    entry = exchange.abi.function("clear")
+    records = exchange.abi.arguments("clear", data)[len(entry.inputs) - 1]
+    return orders.decode_all(records, session.id, session.params.kind, zone)
+
+
+def submitted(exchange: Exchange, session: Session) -> list[SignedOrder]:
+    """The orders that a session's books must have because they were submitted on chain."""
+    found: dict[bytes, SignedOrder] = {}
+    for event in map(decode, _submissions(exchange, session)):
+        if isinstance(event, SubmissionReplaced):
+            found.pop(event.order)
+        elif isinstance(event, OrderSubmitted):
+            place = (session.id, session.params.kind, event.zone)
+            found[event.order] = orders.decode(event.record, 0, *place)[0]
+    return list(found.values())
+
+
+def _submissions(exchange: Exchange, session: Session) -> list[Log]:
+    names = ("OrderSubmitted", "SubmissionReplaced")
+    logs = [log for name in names for log in logs_of(exchange, name, session.epoch)]
+    return sorted(logs, key=lambda log: (log.block, log.index))
+
+
+# Submitting and claiming --------------------------------------------------------------------------------
+
+
+def submit(exchange: Exchange, sender: Signer, session: Session, record: bytes, zone: int) -> Receipt:
+    """Forces an order into the session; its record is flagged as submitted."""
+    return exchange.send(sender, "submit", session.epoch, zone, record)
+
+
+def claim(exchange: Exchange, sender: Signer, session: Session, kept: Kept) -> Receipt:
+    """Claims for an order by its receipt. WrongProgress if there is no reason to, or not yet."""
+    stage = exchange.session(session.epoch)[1]
+    place = (session.epoch, kept.zone, kept.record)
+    if stage is Stage.VOID:
+        return exchange.send(sender, "claimVoid", *place, receipt_arguments(kept.receipt))
+    if stage is not Stage.PROVED:
+        raise WrongProgress(f"session {session.epoch} has not ended: claim when it is proved or void")
+    order, _ = orders.decode(kept.record, 0, session.id, session.params.kind, kept.zone)
+    order_hash = orders.order_hash(exchange.separator, order.schedule)
+    proof = membership.prove_absence(book_hashes(exchange, session, kept.zone), order_hash)
+    if proof is None:
+        raise WrongProgress(f"order 0x{order_hash.hex()} was not left out")
+    arguments = (*place, receipt_arguments(kept.receipt), absence_arguments(proof))
+    return exchange.send(sender, "claimOmission", *arguments)
+
+
+def claim_cancelled(
+    exchange: Exchange, sender: Signer, session: Session, kept: Kept, cancel: bytes, receipt: SignedReceipt
+) -> Receipt:
+    """Claims for an order that was cleared though its cancel has a receipt."""
+    proof = inclusion_arguments(_included(exchange, session, kept.zone, kept.record))
+    arguments = (session.epoch, kept.zone, kept.record, proof, cancel, receipt_arguments(receipt))
+    return exchange.send(sender, "claimCancelled", *arguments)
+
+
+def claim_replaced(
+    exchange: Exchange, sender: Signer, session: Session, record: bytes, replacement: Kept
+) -> Receipt:
+    """Claims for an order that was cleared though one that replaces it has a receipt."""
+    proof = inclusion_arguments(_included(exchange, session, replacement.zone, record))
+    receipt = receipt_arguments(replacement.receipt)
+    arguments = (session.epoch, replacement.zone, record, proof, replacement.record, receipt)
+    return exchange.send(sender, "claimReplaced", *arguments)
+
+
+def claim_committed(
+    exchange: Exchange, sender: Signer, session: Session, zone: int, record: bytes, hashes: Sequence[bytes]
+) -> Receipt:
+    """Claims for an order of a void session's book, of which all hashes are known."""
+    proof = membership.prove_inclusion(hashes, _hash_of(exchange, session, zone, record)) or NOWHERE
+    arguments = (session.epoch, zone, record, inclusion_arguments(proof))
+    return exchange.send(sender, "claimCommitted", *arguments)
+
+
+def claim_submitted(
+    exchange: Exchange, sender: Signer, session: Session, zone: int, record: bytes
+) -> Receipt:
+    """Claims for an order submitted on chain to a session that is void."""
+    return exchange.send(sender, "claimSubmitted", session.epoch, zone, record)
+
+
+# Defending, paying --------------------------------------------------------------------------------------
+
+
+def defend_cancelled(
+    exchange: Exchange, sender: Signer, order_hash: bytes, cancel: bytes, zone: int = 0, records: bytes = b""
+) -> Receipt:
+    """Shows that the order, or the last of `records` that replaced it, was taken back."""
+    return exchange.send(sender, "defendCancelled", order_hash, zone, records, cancel)
+
+
+def defend_replaced(
+    exchange: Exchange, sender: Signer, session: Session, order_hash: bytes, zone: int, chain: Sequence[bytes]
+) -> Receipt:
+    """Shows the records that replaced the order, the last of which was cleared or, if void, is claimed."""
+    void = exchange.session(session.epoch)[1] is Stage.VOID
+    proof = NOWHERE if void else _included(exchange, session, zone, chain[-1])
+    arguments = (order_hash, zone, b"".join(chain), inclusion_arguments(proof))
+    return exchange.send(sender, "defendReplaced", *arguments)
+
+
+def pay(exchange: Exchange, sender: Signer, order_hash: bytes) -> Receipt:
+    return exchange.send(sender, "payClaim", order_hash)
+
+
+def release(exchange: Exchange, sender: Signer, session: Session) -> Receipt:
+    return exchange.send(sender, "releaseBond", session.epoch)
+
+
+# Arguments ----------------------------------------------------------------------------------------------
+
+
+def _hash_of(exchange: Exchange, session: Session, zone: int, record: bytes) -> bytes:
+    order, _ = orders.decode(record, 0, session.id, session.params.kind, zone)
+    return orders.order_hash(exchange.separator, order.schedule)
+
+
+def _included(exchange: Exchange, session: Session, zone: int, record: bytes) -> Inclusion:
+    order_hash = _hash_of(exchange, session, zone, record)
+    proof = membership.prove_inclusion(book_hashes(exchange, session, zone), order_hash)
+    if proof is None:
+        raise WrongProgress(f"order 0x{order_hash.hex()} was not cleared")
+    return proof
+
+
+def receipt_arguments(receipt: SignedReceipt) -> tuple[int, bytes]:
+    return (receipt.sequence, receipt.signature)
+
+
+def inclusion_arguments(proof: Inclusion) -> tuple[int, tuple[bytes, ...]]:
+    return (proof.index, proof.siblings)
+
+
+def absence_arguments(proof: Absence) -> tuple[object, ...]:
+    return (proof.index, _neighbour(proof.left), _neighbour(proof.right))
+
+
+def _neighbour(one: Neighbour) -> tuple[bytes, tuple[bytes, ...]]:
+    return (one.hash, one.siblings)
