@@ -23,6 +23,11 @@ both could fill. What a home wants and does not get, it draws as imbalance, at t
 with no generation worth the name cannot tell the sun from its own past and goes by an almanac: highest at
 noon, none before six and after six.
 
+A car (assumed, the data have none) is charged by night with one flexible order: so much energy until seven,
+so much at most in an hour, whenever it is cheapest. Its limit lies a little above the dearest retail price of
+the night. At that price itself an order gains nothing by being filled, so that it could be left out; with a
+little more it outbids homes, which can always draw, where a line is full.
+
 Pure: integers only, no clock, no chain, and no randomness but a hash of the seed.
 """
 
@@ -37,6 +42,7 @@ import numpy.typing as npt
 
 from oracle.forecasts import forecast_load, forecast_pv
 from settlement.errors import InputError
+from settlement.reference.flexible import FlexibleSchedule
 from settlement.reference.product_id import ENERGY
 from settlement.reference.schedule import BUY, SELL, Schedule
 from settlement.units import floor_div
@@ -63,6 +69,19 @@ PAST_DAYS = 42
 """What an agent should be given: enough for a forecast before each of the days it learns from."""
 SURE_PART = (3, 4)
 """By night, of what is needed in every scenario: a home gains nothing by buying ahead at retail but cover."""
+CAR_NEED_WH = (5_000, 12_000)
+"""What a car wants to charge in a night, both included, in steps of `CAR_STEP_WH`."""
+CAR_STEP_WH = 100
+CAR_MOST_WH = 3_600
+"""In an hour."""
+CAR_HOURS = 7
+"""From midnight."""
+CARS_ASSUMED = (
+    "Cars are assumed, not measured: the data have none. Each wants an amount that follows from the seed; "
+    "what its order filled is what it charges, added to the home's metered load."
+)
+CAR_PREMIUM = 20_000
+"""How far its limit lies above the dearest retail price of those hours, micro/kWh."""
 LOW_CARBON_HOMES = 3
 """One home in so many buys low-carbon energy, rounded up."""
 
@@ -245,6 +264,51 @@ def supplier_orders(tariff: Tariff, ample_wh: int) -> tuple[Order, Order]:
     """
     ample = (ample_wh,) * tariff.windows
     return Order(BUY, ANY, ample, tariff.feed_in), Order(SELL, FIRM, ample, tariff.retail)
+
+
+def substation_tariff(tariff: Tariff, line_charge: int) -> Tariff:
+    """What the supplier asks and pays at the substation: the tariff is for energy at a home, so the street's
+    line is in it (micro/kWh).
+    """
+    retail = tuple(price - line_charge for price in tariff.retail)
+    return Tariff(retail, tuple(price + line_charge for price in tariff.feed_in))
+
+
+# Cars ---------------------------------------------------------------------------------------------------
+
+
+def car_need_wh(seed: int, number: int) -> int:
+    """What the car of a home wants to charge."""
+    least, most = CAR_NEED_WH
+    steps = (most - least) // CAR_STEP_WH + 1
+    return least + CAR_STEP_WH * draw(steps, seed, "car", number)
+
+
+def car_limit(tariff: Tariff) -> int:
+    """What a car pays at most, micro/kWh."""
+    return max(tariff.retail[:CAR_HOURS]) + CAR_PREMIUM
+
+
+def car_schedule(
+    need_wh: int, tariff: Tariff, *, trader: bytes, session: bytes, first_window: int, zone: int, nonce: int
+) -> FlexibleSchedule:
+    """The message that the home signs for its car; `first_window` is the day's."""
+    return FlexibleSchedule(
+        trader=trader,
+        session=session,
+        zone=zone,
+        side=BUY,
+        kind=ENERGY,
+        first_window=first_window,
+        windows=CAR_HOURS,
+        nonce=nonce,
+        energy_wh=need_wh,
+        max_wh_per_window=CAR_MOST_WH,
+        limit_micro_per_kwh=car_limit(tariff),
+    )
+
+
+# Messages -----------------------------------------------------------------------------------------------
 
 
 def to_schedules(

@@ -6,12 +6,12 @@ Such keys are known to whoever knows the seed. They are for the demo's own chain
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from api.services.agents import SOLAR, draw, low_carbon_homes
+from api.services.agents import SOLAR, car_need_wh, draw, low_carbon_homes
 from oracle.messages import P256_ORDER, meter_id, private_key, public_point
 from oracle.registry import Meter, MeterRegistry
 from settlement.chain.sign import Signer
@@ -43,6 +43,9 @@ class Resident:
     serial: str
     key: ec.EllipticCurvePrivateKey
     low_carbon: bool
+    zone: int = 0
+    car_wh: int = 0
+    """What its car wants to charge in the night; 0 without a car."""
 
     @property
     def name(self) -> str:
@@ -70,9 +73,19 @@ class Cast:
     oracles: tuple[Signer, ...]
     homes: tuple[Resident, ...]
 
+    @property
+    def zones(self) -> list[int]:
+        """Where anybody lives, ascending."""
+        return sorted({home.zone for home in self.homes})
+
     @cached_property
     def registry(self) -> MeterRegistry:
+        """The meters of all zones."""
         return MeterRegistry(home.meter for home in self.homes)
+
+    def registry_of(self, zone: int) -> MeterRegistry:
+        """The meters of one zone: a posting has no others."""
+        return MeterRegistry(home.meter for home in self.homes if home.zone == zone)
 
     @cached_property
     def ample_wh(self) -> int:
@@ -82,7 +95,7 @@ class Cast:
     @cached_property
     def members(self) -> dict[bytes, Member]:
         """What each account is registered as."""
-        homes = {home.address: Member(PROSUMER, 0, SOLAR, CONNECTION_W) for home in self.homes}
+        homes = {home.address: Member(PROSUMER, home.zone, SOLAR, CONNECTION_W) for home in self.homes}
         return {
             self.operator.address: Member(OPERATOR),
             self.supplier.address: Member(BALANCING_PARTY, 0, SOLAR, WH_LIMIT - 1, wide=True),
@@ -91,15 +104,27 @@ class Cast:
         }
 
 
-def make_cast(seed: int, numbers: Sequence[int]) -> Cast:
-    """The same seed, the same people."""
+def make_cast(seed: int, numbers: Sequence[int], streets: int = 1, cars: int = 0) -> Cast:
+    """The same seed, the same people: spread over the streets in turn, the first so many with a car."""
     green = low_carbon_homes(seed, numbers)
-    homes = tuple(_resident(seed, number, number in green) for number in numbers)
+    homes = tuple(
+        replace(
+            _resident(seed, number, number in green),
+            zone=zone_of(place, streets),
+            car_wh=car_need_wh(seed, number) if place < cars else 0,
+        )
+        for place, number in enumerate(numbers)
+    )
     admin, operator, supplier, network = (
         wallet(seed, name) for name in ("admin", "operator", "supplier", "network operator")
     )
     oracles = tuple(wallet(seed, f"oracle {index}") for index in range(1, ORACLES + 1))
     return Cast(admin, operator, supplier, network, oracles, homes)
+
+
+def zone_of(place: int, streets: int) -> int:
+    """Of the home at a place of the list: one street is the substation's own zone."""
+    return 1 + place % streets if streets > 1 else 0
 
 
 def _resident(seed: int, number: int, low_carbon: bool) -> Resident:

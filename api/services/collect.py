@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from api.services.cast import Cast
 from settlement.chain import events
-from settlement.chain.books import SealedBook
+from settlement.chain.books import SealedBook, Session
 from settlement.chain.exchange import Exchange, Token
 from settlement.chain.operator import ClearedSession
 from settlement.chain.settler import SignedPosting
 from settlement.reference import packed_windows
+from settlement.reference.flexible import FlexibleSchedule
+from settlement.reference.orders import Order
 from settlement.reference.posting import Entry, unpack_part
-from settlement.reference.schedule import Schedule, SignedSchedule
-from settlement.reports.facts import AccountFact, MarketFact, MemberFact, OrderFact, Role, Series
+from settlement.reference.session import SessionParams
+from settlement.reports.facts import AccountFact, Flexible, MarketFact, MemberFact, OrderFact, Role, Series
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,9 @@ class Outside:
 
 def members(cast: Cast) -> tuple[MemberFact, ...]:
     """Everyone with an account, homes first."""
-    homes = (MemberFact(home.address, home.name, Role.HOME, home.low_carbon) for home in cast.homes)
+    homes = (
+        MemberFact(home.address, home.name, Role.HOME, home.low_carbon, home.zone) for home in cast.homes
+    )
     return (
         *homes,
         MemberFact(cast.supplier.address, "Supplier", Role.SUPPLIER),
@@ -57,57 +61,69 @@ def market(
         ),
         carbon_g_per_kwh=outside.carbon_g_per_kwh,
         own_solar_wh=outside.own_solar_wh,
+        street_energy_prices=tuple(zone[0] for zone in cleared.prices[1:]),
     )
 
 
-def orders(exchange: Exchange, sealed: SealedBook, told: Sequence[events.Event]) -> tuple[OrderFact, ...]:
-    """Every plain order of the book with the fills that the chain derived."""
+def orders(
+    exchange: Exchange, session: Session, sealed: SealedBook, told: Sequence[events.Event]
+) -> tuple[OrderFact, ...]:
+    """Every order of the books with the fills that the chain derived."""
     cleared = {event.order: event for event in told if isinstance(event, events.ScheduleCleared)}
     refused = {event.order: event.reason for event in told if isinstance(event, events.ScheduleIneligible)}
     traders = sorted({order.schedule.trader for order in sealed.orders})
     found = exchange.accounts(traders)
     lanes = {address: one.member.lanes for address, one in found.items() if one.member}
-    return tuple(
-        _order(order_hash, signed.schedule, cleared.get(order_hash), refused.get(order_hash, 0), lanes)
-        for order_hash, signed in zip(sealed.hashes, sealed.orders, strict=True)
-        if isinstance(signed, SignedSchedule)
-    )
+    facts = []
+    for order_hash, signed in zip(sealed.hashes, sealed.orders, strict=True):
+        one, event = signed.schedule, cleared.get(order_hash)
+        filled = tuple(_fills(one, event, lanes[one.trader])) if event else (0,) * one.windows
+        fact = _order(session.params, order_hash, one, filled)
+        facts.append(replace(fact, ineligible=refused.get(order_hash, 0)))
+    return tuple(facts)
 
 
-def _order(
-    order_hash: bytes,
-    order: Schedule,
-    event: events.ScheduleCleared | None,
-    reason: int,
-    lanes: Mapping[bytes, packed_windows.Lanes],
-) -> OrderFact:
-    filled = tuple(_fills(order, event, lanes[order.trader])) if event else (0,) * len(order.quantity_wh)
+def _order(params: SessionParams, order_hash: bytes, order: Order, filled_wh: Series) -> OrderFact:
+    """Over the whole day, also where it was signed for some windows."""
+    first = order.first_window - params.first_window
+
+    def over_day(values: Series) -> Series:
+        return (0,) * first + values + (0,) * (params.windows - first - len(values))
+
+    flexible = None
+    if isinstance(order, FlexibleSchedule):
+        flexible = Flexible(first, order.windows, order.energy_wh, order.max_wh_per_window)
+        quantity_wh = (order.max_wh_per_window,) * order.windows
+        limits = (order.limit_micro_per_kwh,) * order.windows
+    else:
+        quantity_wh, limits = order.quantity_wh, order.limit_micro_per_kwh
     return OrderFact(
-        order_hash,
-        order.trader,
-        order.side,
-        order.quality,
-        order.quantity_wh,
-        order.limit_micro_per_kwh,
-        filled,
-        reason,
+        order=order_hash,
+        trader=order.trader,
+        side=order.side,
+        quality=order.quality,
+        quantity_wh=over_day(quantity_wh),
+        limit_micro_per_kwh=over_day(limits),
+        filled_wh=over_day(filled_wh),
+        zone=order.zone,
+        flexible=flexible,
     )
 
 
-def _fills(order: Schedule, event: events.ScheduleCleared, lanes: packed_windows.Lanes) -> Iterator[int]:
+def _fills(order: Order, event: events.ScheduleCleared, lanes: packed_windows.Lanes) -> Iterator[int]:
     """Fills by entry: the event has the slots from that of the first window on."""
     start = order.first_window - order.first_window % lanes.count
-    for window in range(order.first_window, order.first_window + len(order.quantity_wh)):
+    for window in range(order.first_window, order.first_window + order.windows):
         place = window - start
         yield packed_windows.get(event.lanes[place // lanes.count], place % lanes.count, lanes)
 
 
 def accounts(
-    exchange: Exchange, cast: Cast, posted: SignedPosting, told: Sequence[events.Event]
+    exchange: Exchange, cast: Cast, postings: Sequence[SignedPosting], told: Sequence[events.Event]
 ) -> tuple[AccountFact, ...]:
     """Everyone's settled day, in the order of `members`."""
-    windows = posted.posting.windows
-    entries = {e.account: e for part in posted.parts for e in unpack_part(part, windows)}
+    windows = postings[0].posting.windows
+    entries = {e.account: e for one in postings for part in one.parts for e in unpack_part(part, windows)}
     rest = tuple(-sum(column) for column in zip(*(e.metered for e in entries.values()), strict=True))
     entries[cast.supplier.address] = Entry(cast.supplier.address, (0,) * windows, rest)
     nothing = Entry(cast.network.address, (0,) * windows, (0,) * windows)
@@ -123,9 +139,15 @@ def accounts(
             deposited_nano=deposited.get(account, 0),
             final_nano=cash[account].cash.free,
             certified_wh=certified.get(account, 0),
+            lines_nano=_lines_nano(told) if account == cast.network.address else 0,
         )
         for account in everyone
     )
+
+
+def _lines_nano(told: Sequence[events.Event]) -> int:
+    """Charges and congestion rent that the network operator was paid."""
+    return sum(event.rent_nano for event in told if isinstance(event, events.NetworkPaid))
 
 
 def _sums(

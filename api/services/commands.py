@@ -8,6 +8,8 @@ from typing import Any
 
 DEFAULT_DAY = "2017-06-14"
 HOMES = 17
+LINE_CHARGE = "0.01"
+"""$/kWh."""
 
 
 def register_demo(subparsers: Any) -> None:
@@ -31,11 +33,35 @@ def register_demo(subparsers: Any) -> None:
         metavar="MICRO",
         help="how much worse than the tariff imbalances are priced, per kWh (default: 0)",
     )
+    _add_streets_and_cars(parser)
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="(default: out)")
     parser.add_argument("--port", type=int, default=0, help="of the chain's RPC (default: any free one)")
     parser.add_argument("--keep", action="store_true", help="leave the chain running until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print a summary for programs instead of tables")
     parser.set_defaults(run=_demo)
+
+
+def _add_streets_and_cars(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "streets and cars",
+        "With two streets or more, homes are spread over them in turn and the supplier is at the substation "
+        "above. What leaves or enters a street pays the charge of its line to the network operator, and "
+        "congestion rent where the line is full; what stays in the street pays neither. The tariff includes "
+        "the line. Cars are assumed, not measured: each buys 5 to 12 kWh for the hours from 00:00 to 07:00, "
+        "at most 3.6 kWh an hour, with one flexible order that takes the cheapest hours.",
+    )
+    group.add_argument(
+        "--streets", type=int, default=1, metavar="N", help="zones with homes, at most --homes (default: 1)"
+    )
+    group.add_argument(
+        "--line-charge", metavar="$/KWH", help=f"of each street's line (default: {LINE_CHARGE})"
+    )
+    group.add_argument(
+        "--line-capacity", metavar="KW", help="of each street's line, either way (default: no limit)"
+    )
+    group.add_argument(
+        "--cars", type=int, default=0, metavar="N", help="the first N homes have one (default: 0)"
+    )
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -15,15 +15,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
+
 from api.services import agents, collect, delivery
 from api.services.agents import PAST_DAYS, QUALITIES, SUBSTITUTIONS, Past, Tariff
-from api.services.cast import QUORUM, Cast
+from api.services.cast import QUORUM, Cast, Resident
+from api.services.delivery import PostedZone
 from oracle.errors import OutOfRange
-from oracle.homes import FIRST_DAY, LAST_DAY, WINDOW_LENGTH_S, Community, by_day, day_of
+from oracle.homes import FIRST_DAY, LAST_DAY, WINDOW_LENGTH_S, Community, Ints, by_day, day_of
 from oracle.node import DayInputs
 from settlement.chain import deploy, events, operator, settler
 from settlement.chain.books import SealedBook, Session
@@ -35,16 +38,16 @@ from settlement.chain.intake import Intake
 from settlement.chain.operator import ClearedSession
 from settlement.chain.receipts import check_receipt
 from settlement.chain.rpc import Receipt
-from settlement.chain.settler import SignedPosting
-from settlement.chain.sign import Signer, sign_schedule
+from settlement.chain.sign import Signer, sign_flexible, sign_schedule
+from settlement.errors import InputError
 from settlement.reference import eip712
+from settlement.reference.flexible import SignedFlexible
 from settlement.reference.orders import SignedOrder, order_hash
 from settlement.reference.schedule import SignedSchedule
-from settlement.reference.session import SessionParams, single_zone
-from settlement.reports.facts import CLEAR, SETTLE, DayFacts, Incident, PhaseFact, Series
+from settlement.reference.session import NO_PARENT, UNLIMITED_WH, Grid, SessionParams, single_zone
+from settlement.reports.facts import CLEAR, SETTLE, DayFacts, Incident, PhaseFact, Series, StreetFact
 from settlement.units import PRICE_CAP, PRICE_FLOOR
 
-GRID = single_zone(QUALITIES, SUBSTITUTIONS)
 HOUR_S, DAY_S = 3_600, 86_400
 GATE_BEFORE_S = 12 * HOUR_S
 """Noon of the day before."""
@@ -70,6 +73,31 @@ class Plan:
     """micro/kWh."""
     imbalance_margin: int = 0
     """How far imbalance prices lie outside the supplier's, micro/kWh."""
+    streets: int = 1
+    """One is the substation's own zone; more are zones below it, each with a line."""
+    line_charge: int = 10_000
+    """Of each street's line, micro/kWh; without meaning where there is one street."""
+    line_capacity_wh: int | None = None
+    """Of each street's line in a window, either way."""
+    cars: int = 0
+    """The first so many homes have one."""
+
+    @property
+    def grid(self) -> Grid:
+        """The substation, and the streets below it."""
+        if self.streets == 1:
+            return single_zone(QUALITIES, SUBSTITUTIONS)
+        capacity = UNLIMITED_WH if self.line_capacity_wh is None else self.line_capacity_wh
+        pairs = tuple(index for pair in SUBSTITUTIONS for index in pair)
+        parents, charges = (NO_PARENT, *(0,) * self.streets), (0, *(self.line_charge,) * self.streets)
+        return Grid(QUALITIES, pairs, parents, charges, (UNLIMITED_WH, *(capacity,) * self.streets))
+
+    @property
+    def street_facts(self) -> tuple[StreetFact, ...]:
+        """None where all live in the substation's zone."""
+        zones = range(1, self.grid.zones)
+        terms = (self.line_charge, self.line_capacity_wh)
+        return tuple(StreetFact(zone, f"Street {zone}", *terms) for zone in zones)
 
     @property
     def first_window(self) -> int:
@@ -113,6 +141,21 @@ def check_day(day: date) -> None:
     """OutOfRange unless a session can be run for it."""
     if not FIRST_SESSION_DAY <= day <= LAST_DAY:
         raise OutOfRange(day, f"the homes were measured for days from {FIRST_SESSION_DAY} to {LAST_DAY}")
+
+
+def check_line_charge(plan: Plan, measured: Community) -> None:
+    """InputError unless the supplier can sell dearer than it buys at the substation, with a line between it
+    and every home.
+    """
+    if plan.streets == 1:
+        return
+    retail, charge = int(measured.on(plan.day).tariff_micro_per_kwh.min()), plan.line_charge
+    most = (retail - plan.feed_in) // 2
+    if charge > most:
+        raise InputError(
+            f"--line-charge {charge / 1e6:g} is out of range: energy that passes two lines would cost more "
+            f"than retail ({retail / 1e6:g}) less feed-in ({plan.feed_in / 1e6:g}); at most {most / 1e6:g}"
+        )
 
 
 @dataclass
@@ -178,7 +221,7 @@ class CommunityDay:
                 exchange.send(admin, "setOracle", node.address, True)
             exchange.send(admin, "setQuorum", QUORUM)
             self._deposit()
-            self.grid_version = exchange.set_grid(admin, GRID)
+            self.grid_version = exchange.set_grid(admin, self.plan.grid)
 
     def _deposit(self) -> None:
         deposits = {home.address: HOME_DEPOSIT_NANO for home in self.cast.homes}
@@ -241,17 +284,43 @@ class CommunityDay:
             found[resident.address] = agents.home_orders(own, plan.day.weekday(), self.tariff, agent)
         return found
 
-    def _signed_orders(self, session: Session) -> Iterator[SignedSchedule]:
-        wallets = {home.address: home.wallet for home in self.cast.homes}
-        wallets[self.cast.supplier.address] = self.cast.supplier
-        offers = self.home_orders()
-        offers[self.cast.supplier.address] = agents.supplier_orders(self.tariff, self.cast.ample_wh)
-        for trader, decided in offers.items():
-            messages = agents.to_schedules(
-                decided, trader=trader, session=session.id, first_window=session.params.first_window
-            )
-            for message in messages:
-                yield sign_schedule(wallets[trader], self.exchange.separator, message)
+    def supplier_orders(self) -> tuple[agents.Order, agents.Order]:
+        """At the substation, where the tariff is less the line to a street."""
+        tariff = self.tariff
+        if self.plan.streets > 1:
+            tariff = agents.substation_tariff(tariff, self.plan.line_charge)
+        return agents.supplier_orders(tariff, self.cast.ample_wh)
+
+    def _signed_orders(self, session: Session) -> Iterator[SignedOrder]:
+        offers, supplier = self.home_orders(), self.cast.supplier
+        for home in self.cast.homes:
+            yield from self._signed(session, home.wallet, home.zone, offers[home.address])
+        yield from self._signed(session, supplier, 0, self.supplier_orders())
+        for home in self.cast.homes:
+            if home.car_wh:
+                yield self._signed_car(session, home, len(offers[home.address]))
+
+    def _signed(
+        self, session: Session, wallet: Signer, zone: int, decided: Sequence[agents.Order]
+    ) -> Iterator[SignedSchedule]:
+        first = session.params.first_window
+        messages = agents.to_schedules(
+            decided, trader=wallet.address, session=session.id, first_window=first, zone=zone
+        )
+        for message in messages:
+            yield sign_schedule(wallet, self.exchange.separator, message)
+
+    def _signed_car(self, session: Session, home: Resident, nonce: int) -> SignedFlexible:
+        message = agents.car_schedule(
+            home.car_wh,
+            self.tariff,
+            trader=home.address,
+            session=session.id,
+            first_window=session.params.first_window,
+            zone=home.zone,
+            nonce=nonce,
+        )
+        return sign_flexible(home.wallet, self.exchange.separator, message)
 
     def _forged(self, session: Session) -> SignedSchedule:
         """A stranger sells what the first home has not got, in its name."""
@@ -261,11 +330,12 @@ class CommunityDay:
             trader=self.cast.homes[0].address,
             session=session.id,
             first_window=session.params.first_window,
+            zone=self.cast.homes[0].zone,
         )
         signature = self.cast.network.sign_digest(order_hash(self.exchange.separator, message))
         return SignedSchedule(message, signature)
 
-    def _taken(self, offered: Sequence[SignedSchedule]) -> list[SignedOrder]:
+    def _taken(self, offered: Sequence[SignedOrder]) -> list[SignedOrder]:
         """What the operator gives a receipt for, which its trader believes; the rest is refused."""
         intake, refused = Intake(self.exchange.separator, self.session, self.cast.operator), 0
         for order in offered:
@@ -301,44 +371,72 @@ class CommunityDay:
 
     # Deliver and settle ---------------------------------------------------------------------------------
 
-    def deliver(self) -> SignedPosting:
-        """Meters sign, oracle nodes agree, one of them posts."""
+    def delivered(self) -> Community:
+        """The day's homes as metered: what a car's order filled is what the car charged."""
+        charged = self.charged_wh()
+        homes = tuple(
+            replace(home, load_wh=home.load_wh + charged.get(resident.address, 0))
+            for resident, home in zip(self.cast.homes, self.today.homes, strict=True)
+        )
+        return replace(self.today, homes=homes)
+
+    def charged_wh(self) -> dict[bytes, Ints]:
+        """By account with a car and window of the day."""
+        found = {}
+        for order_hash_, order in zip(self.sealed.hashes, self.sealed.orders, strict=True):
+            if isinstance(order, SignedFlexible):
+                fills = self.cleared.fills[order_hash_]
+                found[order.schedule.trader] = np.zeros(self.today.windows, np.int64)
+                found[order.schedule.trader][: len(fills)] = fills
+        return found
+
+    def deliver(self) -> list[PostedZone]:
+        """Meters sign, oracle nodes agree on each zone, one of them posts."""
         plan, end = self.plan, self.plan.starts_at + self.today.windows * WINDOW_LENGTH_S
         self.clock.advance_to(end + HOUR_S)
         with self.phase("deliver"):
-            received = delivery.deliver(plan.seed, self.cast, self.today)
-            surplus, deficit = self.imbalance_prices
-            inputs = DayInputs(
-                zone=0,
-                day=day_of(plan.day),
-                registry=self.cast.registry,
-                batch=received.batch,
-                history=delivery.history_of(self.cast, self.measured.before(plan.day, delivery.HISTORY_DAYS)),
-                surplus=surplus,
-                deficit=deficit,
-                day_key=agents.draw(1 << 256, plan.seed, "day key", plan.day).to_bytes(32, "big"),
-            )
-            self.posted, self.computed, found = delivery.vote(
-                inputs, received, self.cast, self.exchange.separator
-            )
+            received = delivery.deliver(plan.seed, self.cast, self.delivered())
+            inputs = [self._inputs(zone, received) for zone in self.cast.zones]
+            self.posted, found = delivery.vote_all(inputs, received, self.cast, self.exchange.separator)
             self.incidents += found
-            settler.post(self.exchange, self.cast.oracles[0], self.posted)
+            for posted in self.posted:
+                settler.post(self.exchange, self.cast.oracles[0], posted.signed)
         return self.posted
 
+    def _inputs(self, zone: int, received: delivery.Delivery) -> DayInputs:
+        """What the oracle nodes start from in a zone; its day key is for its posting only."""
+        plan, registry = self.plan, self.cast.registry_of(zone)
+        past = self.measured.before(plan.day, delivery.HISTORY_DAYS)
+        surplus, deficit = self.imbalance_prices
+        label = ("day key", plan.day, zone) if zone else ("day key", plan.day)
+        return DayInputs(
+            zone=zone,
+            day=day_of(plan.day),
+            registry=registry,
+            batch=delivery.batch_of(self.cast, zone, received.batch),
+            history=delivery.history_of(self.cast, registry, past),
+            surplus=surplus,
+            deficit=deficit,
+            day_key=agents.draw(1 << 256, plan.seed, *label).to_bytes(32, "big"),
+        )
+
     def settle(self) -> None:
-        """Imbalances, the balancing party's other side, certificates."""
-        exchange, sender, posted = self.exchange, self.cast.oracles[0], self.posted
+        """Imbalances zone by zone, the balancing party's other side, certificates."""
+        exchange, sender, carry = self.exchange, self.cast.oracles[0], None
         with self.phase(SETTLE):
-            holdings = settler.read_holdings(exchange, posted)
-            carry, _ = settler.settle_all(exchange, sender, posted, holdings, None)
+            held = [(one.signed, settler.read_holdings(exchange, one.signed)) for one in self.posted]
+            for signed, holdings in held:
+                carry, _ = settler.settle_all(exchange, sender, signed, holdings, carry)
         with self.phase("certify"):
-            settler.certify_all(exchange, sender, posted, holdings, carry)
+            for signed, holdings in held:
+                carry, _ = settler.certify_all(exchange, sender, signed, holdings, carry)
 
     # Facts ----------------------------------------------------------------------------------------------
 
     def facts(self) -> DayFacts:
         """The day as the chain tells it."""
         told, exchange = events.events_of(self.exchange), self.exchange
+        postings = [one.signed for one in self.posted]
         return DayFacts(
             title="A community's day",
             date=str(self.plan.day),
@@ -346,22 +444,28 @@ class CommunityDay:
             currency="$",
             chain_id=self.chain.chain_id,
             exchange=checksum(exchange.address),
-            market=collect.market(exchange, self.cleared, QUALITIES, self.posted, self._outside()),
+            market=collect.market(exchange, self.cleared, QUALITIES, postings[0], self._outside()),
             members=collect.members(self.cast),
-            orders=collect.orders(exchange, self.sealed, told),
-            accounts=collect.accounts(exchange, self.cast, self.posted, told),
+            orders=collect.orders(exchange, self.session, self.sealed, told),
+            accounts=collect.accounts(exchange, self.cast, postings, told),
             phases=self.phases(),
             incidents=tuple(self.incidents),
+            notes=self._notes(),
+            streets=self.plan.street_facts,
             vault_nano=collect.vault(exchange, self.token, self.cast.operator.address, self.session.epoch),
         )
 
     def _outside(self) -> collect.Outside:
         carbon: Series = tuple(int(g) for g in self.today.carbon_g_per_kwh)
         own = sum(
-            (home.load_wh - home.import_wh for home in self.today.homes),
+            (home.load_wh - home.import_wh for home in self.delivered().homes),
             start=0 * self.today.homes[0].load_wh,
         )
         return collect.Outside(self.tariff.retail, self.tariff.feed_in, carbon, tuple(int(wh) for wh in own))
+
+    def _notes(self) -> tuple[str, ...]:
+        """What the reader must not take for measured."""
+        return (agents.CARS_ASSUMED,) if self.plan.cars else ()
 
     def phases(self) -> tuple[PhaseFact, ...]:
         """What each phase sent, and how long it took."""

@@ -19,6 +19,7 @@ from oracle.estimation import History
 from oracle.homes import WINDOW_LENGTH_S, Community, Home, by_day
 from oracle.messages import EXPORT, IMPORT, REGISTERS, Reading, SignedReading, decode, meter_id, sign
 from oracle.node import Agreement, Computed, DayInputs, OracleNode, agree
+from oracle.registry import MeterRegistry
 from settlement.chain.settler import SignedPosting
 from settlement.reports.facts import Incident, Series
 
@@ -103,17 +104,40 @@ def _altered(signed: SignedReading) -> SignedReading:
 # The oracle ---------------------------------------------------------------------------------------------
 
 
-def history_of(cast: Cast, past: Community) -> History:
+@dataclass(frozen=True)
+class PostedZone:
+    """What the nodes agreed on for a zone, and an honest node's working."""
+
+    signed: SignedPosting
+    computed: Computed
+
+
+def batch_of(cast: Cast, zone: int, batch: Iterable[SignedReading]) -> tuple[SignedReading, ...]:
+    """What a zone's nodes are given: its meters' messages; the first zone's also those of unknown meters."""
+    zone_of = {home.meter.meter_id: home.zone for home in cast.homes}
+    first = cast.zones[0]
+    return tuple(one for one in batch if zone_of.get(one.message[1:33], first) == zone)
+
+
+def history_of(cast: Cast, registry: MeterRegistry, past: Community) -> History:
     """The registers' past days, in the registry's order; all of them were actual."""
     homes = {resident.meter.meter_id: home for resident, home in zip(cast.homes, past.homes, strict=True)}
-    wh = np.stack([by_day(register_wh(homes[meter], register)) for meter, register in cast.registry.series])
+    wh = np.stack([by_day(register_wh(homes[meter], register)) for meter, register in registry.series])
     return History(wh, np.ones(wh.shape, np.bool_))
 
 
-def vote(
-    inputs: DayInputs, delivery: Delivery, cast: Cast, separator: bytes
-) -> tuple[SignedPosting, Computed, tuple[Incident, ...]]:
-    """What the nodes agree on, an honest node's working, and what was refused on the way."""
+def vote_all(
+    zones: Iterable[DayInputs], delivery: Delivery, cast: Cast, separator: bytes
+) -> tuple[list[PostedZone], tuple[Incident, ...]]:
+    """What the nodes agree on zone by zone, and what was refused on the way."""
+    found = [vote(inputs, delivery, cast, separator) for inputs in zones]
+    posted = [one for one, _ in found]
+    dissents = (dissent for _, agreed in found for dissent in _dissents(agreed, cast))
+    return posted, (*delivery.incidents, *_refusals(one.computed for one in posted), *dissents)
+
+
+def vote(inputs: DayInputs, delivery: Delivery, cast: Cast, separator: bytes) -> tuple[PostedZone, Agreement]:
+    """What the nodes agree on, with an honest node's working."""
     votes, honest = [], []
     for index, signer in enumerate(cast.oracles):
         given = _withholding(inputs, delivery.withheld) if index == delivery.liar else inputs
@@ -123,16 +147,16 @@ def vote(
             honest.append(computed)
     agreed = agree(votes, [signer.address for signer in cast.oracles], QUORUM, separator)
     posting = SignedPosting(agreed.posted.posting, agreed.posted.parts, agreed.signatures)
-    return posting, honest[0], (*delivery.incidents, *_refusals(honest[0]), *_dissents(agreed, cast))
+    return PostedZone(posting, honest[0]), agreed
 
 
 def _withholding(inputs: DayInputs, meter: bytes) -> DayInputs:
     return replace(inputs, batch=tuple(one for one in inputs.batch if one.message[1:33] != meter))
 
 
-def _refusals(computed: Computed) -> Iterable[Incident]:
+def _refusals(zones: Iterable[Computed]) -> Iterable[Incident]:
     """Messages that did not count, by reason."""
-    reasons = Counter(rejected.reason.value for rejected in computed.intake.rejected)
+    reasons = Counter(rejected.reason.value for computed in zones for rejected in computed.intake.rejected)
     for reason, count in sorted(reasons.items()):
         yield Incident("readings refused by the oracle", reason, count)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,7 +24,8 @@ from rich.console import Console
 
 from api.services.audit import audit_chain, has_audit
 from api.services.cast import make_cast
-from api.services.community import CommunityDay, MeasuredChain, Plan, check_day, checksum
+from api.services.commands import LINE_CHARGE
+from api.services.community import CommunityDay, MeasuredChain, Plan, check_day, check_line_charge, checksum
 from oracle.homes import load_homes
 from settlement.chain.anvil import Anvil
 from settlement.chain.compile import compile_contracts
@@ -36,13 +38,16 @@ from settlement.reports.tables import print_tables, report_console
 
 DEPLOYMENT = "deployment.json"
 LARGEST_SEED = 2**63 - 1
+LARGEST_AMOUNT = 10**9
+"""Of a charge, micro/kWh (no line that dear is of use), or a capacity, Wh."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The command: 0 if everything holds, 1 if a check failed."""
     plan = plan_of(arguments)
     measured = load_homes(arguments.homes)
-    cast = make_cast(plan.seed, [home.number for home in measured.homes])
+    check_line_charge(plan, measured)
+    cast = make_cast(plan.seed, [home.number for home in measured.homes], plan.streets, plan.cars)
     console = report_console(stderr=arguments.json)
     out: Path = arguments.out
     check_folder(out)
@@ -77,7 +82,40 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
             raise InputError(f"--{option} {getattr(arguments, name)} is out of range: 0 to {most}")
     if not 0 <= arguments.port < 1 << 16:
         raise InputError(f"--port {arguments.port} is out of range: 0 to 65535")
-    return Plan(day, arguments.seed, arguments.feed_in, arguments.imbalance_margin)
+    plan = Plan(day, arguments.seed, arguments.feed_in, arguments.imbalance_margin)
+    return _with_streets_and_cars(plan, arguments)
+
+
+def _with_streets_and_cars(plan: Plan, arguments: argparse.Namespace) -> Plan:
+    homes, streets, cars = arguments.homes, arguments.streets, arguments.cars
+    if not 1 <= streets <= max(1, homes):
+        raise InputError(f"--streets {streets} is out of range: 1 to the number of homes, {homes}")
+    if not 0 <= cars <= max(0, homes):
+        raise InputError(f"--cars {cars} is out of range: 0 to the number of homes, {homes}")
+    for name in ("line_charge", "line_capacity"):
+        if streets == 1 and getattr(arguments, name) is not None:
+            raise InputError(f"--{name.replace('_', '-')} is of a street's line: give --streets 2 or more")
+    charge = LINE_CHARGE if arguments.line_charge is None else arguments.line_charge
+    capacity_wh = None
+    if arguments.line_capacity is not None:
+        capacity_wh = _scaled("--line-capacity", arguments.line_capacity, "kW", 3, 0)
+    charge_micro = _scaled("--line-charge", charge, "$/kWh", 6, 1)
+    return replace(plan, streets=streets, line_charge=charge_micro, line_capacity_wh=capacity_wh, cars=cars)
+
+
+def _scaled(option: str, given: str, unit: str, digits: int, least: int) -> int:
+    """A decimal number times 10^digits, exactly: windows are hours, so kW times 1000 are Wh in a window."""
+    try:
+        scaled = Decimal(given).scaleb(digits)
+        exact = int(scaled.to_integral_value())
+    except (ArithmeticError, ValueError) as cause:
+        raise InputError(f"{option} {given} is no number of {unit}") from cause
+    if exact != scaled:
+        raise InputError(f"{option} {given} is finer than {digits} digits behind the point")
+    if not least <= exact <= LARGEST_AMOUNT:
+        lowest, most = Decimal(least).scaleb(-digits), Decimal(LARGEST_AMOUNT).scaleb(-digits)
+        raise InputError(f"{option} {given} is out of range: {lowest:f} to {most:f} {unit}")
+    return exact
 
 
 def check_folder(out: Path) -> None:

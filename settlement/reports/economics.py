@@ -14,6 +14,10 @@ All money and energy in integers. For each account and window, with injection po
     market gain      T - V(contracted)                      every trade against the tariff, if used as signed
     error cost       V(metered) - V(contracted) - I(metered - contracted)    = market gain - gain: it was not
 
+Where homes live in streets, prices differ by zone, and the network operator earns what buyers pay above what
+sellers get (`settlement.reports.streets`). Where a home has a car, its retail-only bill has the same energy
+charged at once (`settlement.reports.cars`), and the market gain is also that it was not.
+
 Where imbalance prices are the tariff's, only energy bought and not drawn, or sold and not delivered, costs.
 
 The homes' gain is not made out of nothing: what the homes gain, the supplier no longer earns as the
@@ -22,10 +26,11 @@ difference of retail and feed-in on energy that neighbours now sell each other. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from settlement.reports.cars import Car, at_once_wh, cars_of
 from settlement.reports.facts import (
     CLEAR,
     SELL,
@@ -37,6 +42,7 @@ from settlement.reports.facts import (
     Role,
     Series,
 )
+from settlement.reports.streets import Street, streets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +64,16 @@ class Bill:
     """Earned in the market less paid."""
     imbalance_nano: int
     tariff_nano: int
-    """What its metered energy would have earned at the tariff."""
+    """What its metered energy would have earned at the tariff, a car's charged at once."""
     market_gain_nano: int
     chain_nano: int
     """What its account gained on chain."""
+    lines_nano: int = 0
+    """Charges and rent of the streets' lines that it was paid: the network operator's income."""
 
     @property
     def bill_nano(self) -> int:
-        return -(self.trade_nano + self.imbalance_nano)
+        return -(self.trade_nano + self.imbalance_nano + self.lines_nano)
 
     @property
     def retail_bill_nano(self) -> int:
@@ -161,6 +169,9 @@ class DayEconomics:
     hours: tuple[Hour, ...]
     carbon: Carbon
     zero_sums: tuple[ZeroSum, ...]
+    streets: tuple[Street, ...] = ()
+    """None where all live in one zone."""
+    cars: tuple[Car, ...] = ()
 
     @cached_property
     def homes(self) -> tuple[Bill, ...]:
@@ -200,7 +211,7 @@ class DayEconomics:
     @cached_property
     def order_windows(self) -> int:
         """Windows signed for: entries of all schedules, as the contract reads them."""
-        return sum(len(order.quantity_wh) for order in self.facts.orders)
+        return sum(order.signed_windows for order in self.facts.orders)
 
     @cached_property
     def orders_with_energy(self) -> int:
@@ -231,7 +242,9 @@ def economics(facts: DayFacts) -> DayEconomics:
     accounts = {account.account: account for account in facts.accounts}
     bills = tuple(_bill(facts, member, accounts[member.account]) for member in facts.members)
     hours = tuple(_hour(facts, accounts, window) for window in range(facts.market.windows))
-    return DayEconomics(facts, bills, hours, _carbon(facts, hours), _zero_sums(facts, bills, accounts))
+    streets, cars = streets_of(facts), cars_of(facts)
+    sums = _zero_sums(facts, bills, accounts, streets)
+    return DayEconomics(facts, bills, hours, _carbon(facts, hours), sums, streets, cars)
 
 
 # Positions ----------------------------------------------------------------------------------------------
@@ -260,7 +273,7 @@ def trade_nano(facts: DayFacts, orders: Sequence[OrderFact]) -> int:
     cash = 0
     for order in orders:
         for window, wh in enumerate(order.filled_wh):
-            value = wh * facts.market.price(order.quality, window) if wh else 0
+            value = wh * facts.market.price(order.quality, window, order.zone) if wh else 0
             cash += value if order.side == SELL else -value
     return cash
 
@@ -271,6 +284,9 @@ def _bill(facts: DayFacts, member: MemberFact, account: AccountFact) -> Bill:
     imbalance = [m - c for m, c in zip(account.metered_wh, contracted, strict=True)]
     trade = trade_nano(facts, orders)
     home = member.role is Role.HOME
+    tariff = _priced(account.metered_wh, market.feed_in, market.retail) if home else 0
+    at_once = _priced(at_once_wh(account, orders), market.feed_in, market.retail) if home else 0
+    on_contract = _priced(contracted, market.feed_in, market.retail) if home else 0
     return Bill(
         member=member,
         bought_wh=sum(sum(order.filled_wh) for order in orders if order.side != SELL),
@@ -283,9 +299,10 @@ def _bill(facts: DayFacts, member: MemberFact, account: AccountFact) -> Bill:
         estimated_windows=sum(map(bool, account.flags)),
         trade_nano=trade,
         imbalance_nano=account.imbalance_nano,
-        tariff_nano=_priced(account.metered_wh, market.feed_in, market.retail) if home else 0,
-        market_gain_nano=trade - _priced(contracted, market.feed_in, market.retail) if home else 0,
+        tariff_nano=at_once,
+        market_gain_nano=trade - on_contract + tariff - at_once if home else 0,
         chain_nano=account.final_nano - account.deposited_nano,
+        lines_nano=account.lines_nano,
     )
 
 
@@ -303,8 +320,8 @@ def _hour(facts: DayFacts, accounts: dict[bytes, AccountFact], window: int) -> H
     local = min(bought, sold)
     return Hour(
         window=window,
-        asked_wh=sum(order.quantity_wh[window] for order in buys),
-        offered_wh=sum(order.quantity_wh[window] for order in sells),
+        asked_wh=sum(order.asked_wh[window] for order in buys),
+        offered_wh=sum(order.asked_wh[window] for order in sells),
         bought_wh=bought,
         sold_wh=sold,
         local_wh=local,
@@ -321,8 +338,10 @@ def _hour(facts: DayFacts, accounts: dict[bytes, AccountFact], window: int) -> H
 
 def _value(facts: DayFacts, orders: Sequence[OrderFact], window: int) -> int:
     """Nano that fills of one window come to."""
-    filled = [(order.quality, order.filled_wh[window]) for order in orders if order.filled_wh[window]]
-    return sum(wh * facts.market.price(quality, window) for quality, wh in filled)
+    filled = [order for order in orders if order.filled_wh[window]]
+    return sum(
+        order.filled_wh[window] * facts.market.price(order.quality, window, order.zone) for order in filled
+    )
 
 
 def _kept(orders: Sequence[OrderFact], metered: dict[bytes, int], window: int, sign: int) -> int:
@@ -347,7 +366,10 @@ def _carbon(facts: DayFacts, hours: Sequence[Hour]) -> Carbon:
 
 
 def _zero_sums(
-    facts: DayFacts, bills: Sequence[Bill], accounts: dict[bytes, AccountFact]
+    facts: DayFacts,
+    bills: Sequence[Bill],
+    accounts: dict[bytes, AccountFact],
+    streets: Sequence[Street],
 ) -> tuple[ZeroSum, ...]:
     """Sums of absolute values where several must each be zero, so that none hides another."""
     windows = facts.market.windows
@@ -356,7 +378,7 @@ def _zero_sums(
     rows = (
         ZeroSum("sold less bought, each window", windows, sum(map(abs, contracted)), "Wh"),
         ZeroSum("metered, the supplier closing the balance", windows, sum(map(abs, metered)), "Wh"),
-        ZeroSum("payments of trades", len(bills), sum(bill.trade_nano for bill in bills), "nano"),
+        *_trade_sums(bills, streets),
         ZeroSum("payments for imbalances", len(bills), sum(bill.imbalance_nano for bill in bills), "nano"),
         ZeroSum(
             "bills: homes, supplier, network operator", len(bills), sum(b.bill_nano for b in bills), "nano"
@@ -372,3 +394,14 @@ def _zero_sums(
         return rows
     left = facts.vault_nano - sum(account.final_nano for account in accounts.values())
     return (*rows, ZeroSum("the vault less everybody's cash", len(accounts), left, "nano"))
+
+
+def _trade_sums(bills: Sequence[Bill], streets: Sequence[Street]) -> Iterator[ZeroSum]:
+    """What traders paid each other; with lines, also what of it went to the network operator."""
+    paid, lines = sum(bill.trade_nano for bill in bills), sum(bill.lines_nano for bill in bills)
+    if not streets:
+        yield ZeroSum("payments of trades", len(bills), paid + lines, "nano")
+        return
+    yield ZeroSum("payments of trades, and of lines", len(bills), paid + lines, "nano")
+    due = sum(street.charge_nano + street.rent_nano for street in streets)
+    yield ZeroSum("the network's income less charges and rent", len(streets), lines - due, "nano")

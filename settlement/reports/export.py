@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from settlement.errors import InputError
+from settlement.reports.cars import Car
 from settlement.reports.economics import Bill, DayEconomics
 from settlement.reports.facts import SELL
 from settlement.reports.html import render
+from settlement.reports.streets import Street
 
 SUMMARY, PAGE = "summary.json", "report.html"
 
@@ -54,6 +56,7 @@ def summary(day: DayEconomics) -> dict[str, Any]:
         "totals": _totals(day),
         "market": _market(day),
         "carbon": _carbon(day),
+        **_streets_and_cars(day),
         "chain": _chain(day),
         "zero_sums": [
             {"name": row.name, "terms": row.terms, "total": row.total, "unit": row.unit, "holds": row.holds}
@@ -96,6 +99,7 @@ def _bill(bill: Bill) -> dict[str, Any]:
         "account": "0x" + bill.member.account.hex(),
         "role": bill.member.role.value,
         "low_carbon": bill.member.low_carbon,
+        **({"zone": bill.member.zone} if bill.member.zone else {}),
         **figures,
     }
 
@@ -122,6 +126,44 @@ def _carbon(day: DayEconomics) -> dict[str, Any]:
         "attributed_mg": carbon.neighbours_mg,
         "method": "metered import; grid's hourly average, location-based; neighbours' delivered solar as 0; "
         "an attribution, not emissions avoided by trading",
+    }
+
+
+def _streets_and_cars(day: DayEconomics) -> dict[str, Any]:
+    """Only of a day that has them."""
+    told: dict[str, Any] = {}
+    if day.streets:
+        told["streets"] = [_street(street) for street in day.streets]
+        told["network"] = {"income_nano": sum(bill.lines_nano for bill in day.bills)}
+    if day.cars:
+        told["cars"] = {"assumed": True, "each": [_car(car) for car in day.cars]}
+    return told
+
+
+def _street(street: Street) -> dict[str, Any]:
+    names = ("stayed_wh", "inward_wh", "outward_wh", "charge_nano", "rent_nano", "full_windows")
+    return {
+        "zone": street.fact.zone,
+        "name": street.fact.name,
+        "homes": street.homes,
+        "charge_micro_per_kwh": street.fact.charge_micro_per_kwh,
+        "capacity_wh": street.fact.capacity_wh,
+        **{name: getattr(street, name) for name in names},
+        "imports_wh": list(street.imports_wh),
+        "energy_prices_micro_per_kwh": list(street.energy_prices),
+    }
+
+
+def _car(car: Car) -> dict[str, Any]:
+    return {
+        "home": car.member.name,
+        "wanted_wh": car.terms.energy_wh,
+        "limit_micro_per_kwh": car.limit_micro_per_kwh,
+        "charged_wh": list(car.charged_wh),
+        "at_once_wh": list(car.at_once_wh),
+        "paid_nano": car.paid_nano,
+        "at_once_nano": car.at_once_nano,
+        "saved_nano": car.saved_nano,
     }
 
 

@@ -15,8 +15,8 @@ Series = tuple[int, ...]
 CLEAR, SETTLE = "clear", "settle"
 """Names of the two phases whose gas is compared by order."""
 
-__all__ = ["BUY", "CLEAR", "SELL", "SETTLE", "AccountFact", "AuditCheck", "DayFacts", "Incident"]
-__all__ += ["MarketFact", "MemberFact", "OrderFact", "PhaseFact", "Role", "Series"]
+__all__ = ["BUY", "CLEAR", "SELL", "SETTLE", "AccountFact", "AuditCheck", "DayFacts", "Flexible"]
+__all__ += ["Incident", "MarketFact", "MemberFact", "OrderFact", "PhaseFact", "Role", "Series", "StreetFact"]
 
 
 class Role(Enum):
@@ -38,6 +38,31 @@ class MemberFact:
     role: Role
     low_carbon: bool = False
     """Whether its agent prefers low-carbon energy; not on chain, its orders are."""
+    zone: int = 0
+    """0 is the substation; the only one where there are no streets."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreetFact:
+    """A zone below the substation, and the line that joins it."""
+
+    zone: int
+    name: str
+    charge_micro_per_kwh: int
+    capacity_wh: int | None
+    """In a window, either way; None for no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flexible:
+    """What a flexible schedule asks for: so much energy within some windows."""
+
+    first_window: int
+    """Counted from the day's first."""
+    windows: int
+    energy_wh: int
+    most_wh: int
+    """In one window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +79,19 @@ class OrderFact:
     filled_wh: Series
     ineligible: int = 0
     """Why it filled nothing (docs/formats.md, Carried between chunks); 0 if it took part."""
+    zone: int = 0
+    flexible: Flexible | None = None
+    """None for a plain schedule; else quantities are the most that each window may have."""
+
+    @property
+    def asked_wh(self) -> Series:
+        """By window; a flexible order asks where it is served, for it may be served anywhere."""
+        return self.filled_wh if self.flexible else self.quantity_wh
+
+    @property
+    def signed_windows(self) -> int:
+        """How many windows the contract reads of it."""
+        return self.flexible.windows if self.flexible else len(self.quantity_wh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +109,8 @@ class AccountFact:
     final_nano: int
     """Free cash when all was settled."""
     certified_wh: int = 0
+    lines_nano: int = 0
+    """Charges and congestion rent that it was paid: the network operator's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +127,29 @@ class MarketFact:
     surplus: Series
     deficit: Series
     energy_prices: Series
+    """Of zone 0."""
     premiums: tuple[Series, ...]
     """By quality, as `qualities`."""
     carbon_g_per_kwh: Series
     """Of the grid, average. Not on chain."""
     own_solar_wh: Series = ()
     """Generated and used behind the homes' meters. Not on chain; empty if not known."""
+    street_energy_prices: tuple[Series, ...] = ()
+    """Of the zones from 1 on. Premiums are the same everywhere."""
 
     @property
     def windows(self) -> int:
         return len(self.energy_prices)
 
-    def price(self, quality: int, window: int) -> int:
+    def energy_price(self, zone: int, window: int) -> int:
+        """Of energy in a zone, micro/kWh."""
+        prices = self.street_energy_prices[zone - 1] if zone else self.energy_prices
+        return prices[window]
+
+    def price(self, quality: int, window: int, zone: int = 0) -> int:
         """Of a product, micro/kWh."""
-        return self.energy_prices[window] + self.premiums[self.qualities.index(quality)][window]
+        premium = self.premiums[self.qualities.index(quality)][window]
+        return self.energy_price(zone, window) + premium
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +202,8 @@ class DayFacts:
     incidents: tuple[Incident, ...] = ()
     checks: tuple[AuditCheck, ...] = ()
     notes: tuple[str, ...] = ()
+    streets: tuple[StreetFact, ...] = ()
+    """Ascending by zone, from 1; none where all are in one zone."""
     vault_nano: int | None = None
     """Settlement tokens that the Exchange holds for its members, without the operator's own."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,17 @@ from markupsafe import Markup
 from settlement.reports import text
 from settlement.reports.economics import DayEconomics
 from settlement.reports.plots import figures
-from settlement.reports.tables import gas_line, market_rows
+from settlement.reports.tables import (
+    CAR_COLUMNS,
+    STREET_COLUMNS,
+    car_rows,
+    cars_line,
+    flat_line,
+    gas_line,
+    market_rows,
+    street_rows,
+    streets_line,
+)
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -45,4 +56,20 @@ def cards(day: DayEconomics) -> list[tuple[str, str, str]]:
 
 
 def _more(day: DayEconomics) -> dict[str, Any]:
-    return {"market_rows": market_rows(day), "gas_line": gas_line(day)}
+    return {"market_rows": market_rows(day), "gas_line": gas_line(day), "more": list(more_sections(day))}
+
+
+Section = tuple[str, str, str, tuple[str, ...], list[tuple[str, ...]]]
+
+
+def more_sections(day: DayEconomics) -> Iterator[Section]:
+    """Figure, title, what it says, columns and rows of what only some days have."""
+    unit = day.facts.currency
+    if day.streets:
+        says = f"Contracted, kWh; prices in {unit}/kWh, money in {unit}. "
+        says += f"What stayed in a street paid no line; {streets_line(day)}."
+        yield "streets", "Streets", says, STREET_COLUMNS, street_rows(day)
+    if day.cars:
+        says = f"In kWh; prices in {unit}/kWh, money in {unit}; {cars_line(day)}. "
+        says += f"{flat_line(day).capitalize()}." if flat_line(day) else ""
+        yield "cars", "Cars, assumed", says, CAR_COLUMNS, car_rows(day)

@@ -65,6 +65,10 @@ def figures(day: DayEconomics) -> dict[str, str]:
         "imbalance": imbalance,
         "gas": gas,
     }
+    if day.streets:
+        makers["streets"] = streets
+    if day.cars:
+        makers["cars"] = cars
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]
         return {name: _svg(name, make(day)) for name, make in makers.items()}
 
@@ -120,7 +124,7 @@ def curves(day: DayEconomics) -> Figure:
 def _curve(day: DayEconomics, axes: Axes, window: int) -> None:
     market, hour = day.facts.market, day.hours[window]
     homes = {member.account for member in day.facts.homes}
-    orders = [order for order in day.facts.orders if order.trader in homes and order.quantity_wh[window]]
+    orders = [order for order in day.facts.orders if order.trader in homes and order.asked_wh[window]]
     end = 1.3 * max(hour.asked_wh, min(hour.offered_wh, 3 * hour.asked_wh), 1) / 1000
     buys = [order for order in orders if order.side != SELL]
     sells = [order for order in orders if order.side == SELL]
@@ -155,7 +159,7 @@ def _steps(
     orders: Sequence[OrderFact], window: int, last: float, end: float, sign: int
 ) -> tuple[list[float], list[float]]:
     """A curve of cumulative kWh against limits, best first, continued by the supplier's own offer."""
-    levels = sorted((sign * o.limit_micro_per_kwh[window], o.quantity_wh[window]) for o in orders)
+    levels = sorted((sign * o.limit_micro_per_kwh[window], o.asked_wh[window]) for o in orders)
     x, y, total = [0.0], [], 0
     for level, wh in levels:
         y += [sign * level / 1e6] * 2
@@ -192,6 +196,51 @@ def prices(day: DayEconomics) -> Figure:
 def _traded_codes(day: DayEconomics) -> list[int]:
     market = day.facts.market
     return [c for c in market.qualities if any(day.traded_wh(c, w) for w in range(market.windows))]
+
+
+STREET_COLOURS = (SUN, LOCAL, DEMAND, "#8f6cc4", LOSS)
+
+
+def streets(day: DayEconomics) -> Figure:
+    """What energy cost in each street, where any of it was traded there."""
+    figure = Figure(figsize=(WIDTH_IN, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    market, count = day.facts.market, len(day.streets)
+    for place, street in enumerate(day.streets):
+        at = [w for w in range(market.windows) if street.bought_wh[w] or street.sold_wh[w]]
+        values = [street.energy_prices[w] / 1e6 for w in at]
+        aside = [w + 0.7 * ((place + 0.5) / count - 0.5) for w in at]  # so that equal prices all show
+        colour = STREET_COLOURS[place % len(STREET_COLOURS)]
+        axes.plot(aside, values, "o", color=colour, ms=6, mec=INK, mew=0.4, label=street.fact.name)
+    edges = np.arange(market.windows + 1) - 0.5
+    axes.step(edges, _stepped(market.retail), where="post", color=GRID, lw=1, label="retail, at a home")
+    axes.step(edges, _stepped(market.feed_in), where="post", color=GRID, lw=1, ls=":", label="feed-in")
+    axes.set_ylabel(f"{day.facts.currency}/kWh")
+    axes.set_ylim(0, max(market.retail) / 1e6 * 1.12)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.2f}"))
+    _hours(day, axes)
+    axes.legend(loc="upper left", ncols=2)
+    return figure
+
+
+def _stepped(prices: Sequence[int]) -> list[float]:
+    """Currency a kWh, the last once more to end its step."""
+    return [price / 1e6 for price in (*prices, prices[-1])]
+
+
+def cars(day: DayEconomics) -> Figure:
+    """What all cars charged by hour, and what they would have at once."""
+    figure = Figure(figsize=(WIDTH_IN, 3.2), layout="constrained")
+    axes = figure.add_subplot()
+    at = np.arange(day.facts.market.windows)
+    charged = np.array([car.charged_wh for car in day.cars]).sum(axis=0) / 1000
+    at_once = np.array([car.at_once_wh for car in day.cars]).sum(axis=0) / 1000
+    axes.bar(at - 0.21, charged, width=0.42, color=LOCAL, lw=0, label="charged, as the market filled it")
+    axes.bar(at + 0.21, at_once, width=0.42, color=GRID, lw=0, label="the same energy at once")
+    axes.set_ylabel("kWh, all cars (assumed)")
+    _hours(day, axes)
+    axes.legend(loc="upper right")
+    return figure
 
 
 # Energy -------------------------------------------------------------------------------------------------

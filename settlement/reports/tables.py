@@ -46,6 +46,10 @@ def tables(day: DayEconomics) -> Iterator[Table]:
     """All of them, in the order of the day."""
     yield homes_table(day)
     yield market_table(day)
+    if day.streets:
+        yield streets_table(day)
+    if day.cars:
+        yield cars_table(day)
     yield sums_table(day)
     yield chain_table(day)
     if day.facts.incidents:
@@ -161,6 +165,124 @@ def market_rows(day: DayEconomics) -> list[tuple[str, str, str]]:
             "less for buyers: who gets the credit, not emissions that trading itself avoided",
         ),
     ]
+
+
+def street_rows(day: DayEconomics) -> list[tuple[str, ...]]:
+    """A row a street and one of all; also of the HTML report. Energy in kWh, prices and money in currency."""
+    streets = day.streets
+    rows = [
+        (
+            f"{one.fact.name} ({one.homes} homes)" if one.homes > 1 else f"{one.fact.name} (1 home)",
+            "none" if one.sale_price is None else price(one.sale_price),
+            kwh(one.stayed_wh),
+            kwh(one.inward_wh),
+            kwh(one.outward_wh),
+            money(one.charge_nano, 3),
+            money(one.rent_nano, 3),
+            count(one.full_windows),
+        )
+        for one in streets
+    ]
+    energy = ("stayed_wh", "inward_wh", "outward_wh")
+    total = [kwh(sum(getattr(one, name) for one in streets)) for name in energy]
+    paid = [money(sum(getattr(one, name) for one in streets), 3) for name in ("charge_nano", "rent_nano")]
+    return [*rows, ("All streets", "", *total, *paid, count(sum(one.full_windows for one in streets)))]
+
+
+STREET_COLUMNS = ("sold at", "stayed", "line in", "line out", "charge", "rent", "full h")
+
+
+def streets_line(day: DayEconomics) -> str:
+    """What a line costs and carries, and who earns that; also of the HTML report."""
+    fact, unit = day.streets[0].fact, day.facts.currency
+    capacity = "no limit" if fact.capacity_wh is None else f"at most {kwh(fact.capacity_wh)} kWh an hour"
+    income = sum(bill.lines_nano for bill in day.bills)
+    return (
+        f"each line: {price(fact.charge_micro_per_kwh, 4)} {unit}/kWh, {capacity}; "
+        f"network operator's income {money(income, 3)} {unit}"
+    )
+
+
+def streets_table(day: DayEconomics) -> Table:
+    unit = day.facts.currency
+    table = _table(f"Streets (contracted, kWh; prices {unit}/kWh, money {unit})")
+    table.add_column("", no_wrap=True)
+    for name in STREET_COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    *rows, total = street_rows(day)
+    for row in rows:
+        table.add_row(*row)
+    table.add_section()
+    table.add_row(*total, style="bold")
+    table.caption = streets_line(day) + "\n"
+    table.caption += "sold at: mean that the street's homes were paid   stayed: bought from the same street"
+    return table
+
+
+CAR_COLUMNS = ("wanted", "charged", "hours", "mean\nprice", "at\nonce", "saved")
+
+
+def car_rows(day: DayEconomics) -> list[tuple[str, ...]]:
+    """A row a car and one of all; also of the HTML report."""
+    rows = [
+        (
+            car.member.name,
+            kwh(car.terms.energy_wh),
+            kwh(car.energy_wh),
+            " ".join(f"{window:02}" for window, wh in enumerate(car.charged_wh) if wh),
+            "none" if car.price is None else price(car.price),
+            "none" if car.at_once_price is None else price(car.at_once_price),
+            signed_money(car.saved_nano, 3),
+        )
+        for car in day.cars
+    ]
+    return [*rows, _all_cars(day)]
+
+
+def _all_cars(day: DayEconomics) -> tuple[str, ...]:
+    wanted, charged = sum(car.terms.energy_wh for car in day.cars), sum(car.energy_wh for car in day.cars)
+    paid, at_once = sum(car.paid_nano for car in day.cars), sum(car.at_once_nano for car in day.cars)
+    means = (_mean(paid, charged), _mean(at_once, charged))
+    return ("All cars", kwh(wanted), kwh(charged), "", *means, signed_money(at_once - paid, 3))
+
+
+def _mean(nano: int, wh: int) -> str:
+    return price(nano / wh) if wh else "none"
+
+
+def cars_line(day: DayEconomics) -> str:
+    """What is assumed, and what charging at once would have done to the highest hour."""
+    highest = max(map(sum, zip(*(car.charged_wh for car in day.cars), strict=True)))
+    at_once = max(map(sum, zip(*(car.at_once_wh for car in day.cars), strict=True)))
+    return (
+        "cars are assumed, not measured; at once: the same energy from 00:00 on, at retail; "
+        f"highest hour of all cars {kwh(highest)} kWh, at once {kwh(at_once)}"
+    )
+
+
+def flat_line(day: DayEconomics) -> str:
+    """Why waiting may save nothing: where retail is the same all night; else nothing."""
+    terms = day.cars[0].terms
+    night = day.facts.market.retail[terms.first_window : terms.first_window + terms.windows]
+    if len(set(night)) > 1:
+        return ""
+    return f"retail is {price(night[0])} all night: only a neighbour's sun is cheaper, and full lines dearer"
+
+
+def cars_table(day: DayEconomics) -> Table:
+    unit = day.facts.currency
+    table = _table(f"Cars, assumed (kWh; prices {unit}/kWh, money {unit})")
+    table.add_column("", no_wrap=True)
+    for name in CAR_COLUMNS:
+        table.add_column(name, justify="left" if name == "hours" else "right", no_wrap=True)
+    *rows, total = car_rows(day)
+    for row in rows:
+        table.add_row(*row)
+    table.add_section()
+    table.add_row(*total, style="bold")
+    table.caption = cars_line(day)
+    table.caption += f"\n{flat_line(day)}" if flat_line(day) else ""
+    return table
 
 
 def market_table(day: DayEconomics) -> Table:

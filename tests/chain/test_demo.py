@@ -123,6 +123,86 @@ def test_orders_know_nothing_of_the_days_after_the_gate_opened(day) -> None:
         day.measured = real
 
 
+# Streets and cars ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def streets():
+    """A day of two streets and two cars, with lines that the cars fill; its chain still up."""
+    plan = Plan(date(2017, 6, 14), seed=5, streets=2, line_charge=12_000, line_capacity_wh=2_500, cars=2)
+    cast = make_cast(plan.seed, range(1, HOMES + 1), plan.streets, plan.cars)
+    with Anvil(timestamp=plan.opens_at) as anvil:
+        found = CommunityDay(plan, cast, load_homes(HOMES), MeasuredChain(str(anvil.ipc_path)))
+        for step in (found.deploy, found.register, found.order, found.clear, found.deliver, found.settle):
+            step()
+        yield found, anvil.rpc_url
+
+
+def test_all_money_and_energy_of_two_streets_adds_up_on_the_chain(streets) -> None:
+    day, _ = streets
+    report = economics(day.facts())
+    assert [row.total for row in report.zero_sums] == [0] * 8
+    assert [street.homes for street in report.streets] == [2, 2]
+
+
+def test_the_network_operators_cash_is_what_the_table_says(streets) -> None:
+    day, _ = streets
+    report = economics(day.facts())
+    due = sum(street.charge_nano + street.rent_nano for street in report.streets)
+    assert day.exchange.cash(day.cast.network.address).free == due > 0
+
+
+def test_cars_get_what_they_want_within_what_lines_carry(streets) -> None:
+    day, _ = streets
+    report = economics(day.facts())
+    assert [car.energy_wh for car in report.cars] == [home.car_wh for home in day.cast.homes[:2]]
+    assert all(max(car.charged_wh) <= 3_600 and not any(car.charged_wh[7:]) for car in report.cars)
+    assert all(max(map(abs, street.imports_wh)) <= 2_500 for street in report.streets)
+    assert all(max(car.at_once_wh) == 3_600 for car in report.cars)
+
+
+def test_what_an_order_filled_is_what_its_meter_counts(streets) -> None:
+    day, _ = streets
+    charged = day.charged_wh()
+    homes = zip(day.cast.homes, day.today.homes, day.delivered().homes, strict=True)
+    for resident, home, driven in homes:
+        assert np.array_equal(driven.load_wh - home.load_wh, charged.get(resident.address, 0 * home.load_wh))
+
+
+def test_each_street_is_posted_by_itself(streets) -> None:
+    day, _ = streets
+    assert [one.signed.posting.zone for one in day.posted] == [1, 2]
+    assert [one.signed.posting.accounts for one in day.posted] == [2, 2]
+
+
+def test_trouble_is_told_once_over_all_streets(streets) -> None:
+    day, _ = streets
+    outcomes = [(incident.outcome, incident.count) for incident in day.facts().incidents]
+    assert ("meter or register not registered", 1) in outcomes
+    assert ("the same reading again", delivery.REPEATED) in outcomes
+    assert sum("outvoted 2 to 1" in outcome for outcome, _ in outcomes) == 1
+
+
+def test_the_audit_of_streets_and_cars_holds(streets) -> None:
+    day, rpc = streets
+    checks = audit.audit_chain(rpc, day.facts().exchange)
+    assert checks
+    assert [check.name for check in checks if not check.holds] == []
+
+
+def test_the_command_shows_streets_and_cars(tmp_path, capsys) -> None:
+    options = ["--homes", "3", "--streets", "2", "--cars", "1"]
+    options += ["--line-charge", "0.02", "--line-capacity", "4.5"]
+    assert main(["demo", "--json", "--out", str(tmp_path), *options]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert [street["homes"] for street in summary["streets"]] == [2, 1]
+    assert {street["charge_micro_per_kwh"] for street in summary["streets"]} == {20_000}
+    assert {street["capacity_wh"] for street in summary["streets"]} == {4_500}
+    assert len(summary["cars"]["each"]) == 1
+    assert summary["holds"]
+    assert "Cars are assumed" in (tmp_path / "report.html").read_text()
+
+
 # The cast -----------------------------------------------------------------------------------------------
 
 
@@ -132,6 +212,14 @@ def test_keys_follow_from_the_seed_and_differ() -> None:
     assert not set(one.members) & set(other.members)
     assert len(one.members) == 20
     assert [home.meter for home in one.homes] == [home.meter for home in same.homes]
+
+
+def test_homes_are_spread_over_streets_in_turn_and_the_first_have_cars() -> None:
+    cast = make_cast(1, range(1, 6), streets=2, cars=3)
+    assert [home.zone for home in cast.homes] == [1, 2, 1, 2, 1]
+    assert cast.zones == [1, 2]
+    assert [len(cast.registry_of(zone)) for zone in (0, 1, 2)] == [0, 3, 2]
+    assert [5_000 <= home.car_wh <= 12_000 for home in cast.homes] == [True] * 3 + [False] * 2
 
 
 def test_the_supplier_can_carry_all_connections_at_once() -> None:
@@ -192,6 +280,20 @@ def test_a_kept_chain_answers_until_it_is_told_to_stop(tmp_path: Path) -> None:
         (["--seed", "-1"], "--seed -1"),
         (["--port", "70000"], "--port 70000"),
         (["--feed-in", "900000"], "--feed-in"),
+        (["--homes", "3", "--streets", "4"], "--streets 4 is out of range: 1 to the number of homes, 3"),
+        (["--streets", "0"], "--streets 0"),
+        (["--homes", "3", "--cars", "4"], "--cars 4 is out of range: 0 to the number of homes, 3"),
+        (["--cars", "-1"], "--cars -1"),
+        (["--streets", "2", "--line-charge", "-0.01"], "--line-charge -0.01 is out of range"),
+        (["--streets", "2", "--line-charge", "0"], "--line-charge 0 is out of range: 0.000001"),
+        (["--streets", "2", "--line-charge", "0.0000001"], "--line-charge 0.0000001 is finer"),
+        (["--streets", "2", "--line-charge", "cheap"], "--line-charge cheap is no number of $/kWh"),
+        (["--streets", "2", "--line-charge", "nan"], "--line-charge nan is no number"),
+        (["--streets", "2", "--line-charge", "0.08"], "--line-charge 0.08 is out of range: energy"),
+        (["--streets", "2", "--line-capacity", "-1"], "--line-capacity -1 is out of range"),
+        (["--streets", "2", "--line-capacity", "inf"], "--line-capacity inf is no number of kW"),
+        (["--line-charge", "0.01"], "--line-charge is of a street's line: give --streets 2 or more"),
+        (["--line-capacity", "5"], "--line-capacity is of a street's line"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(options, says, tmp_path, capsys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -22,16 +23,19 @@ from oracle.homes import by_day, load_homes
 from settlement.matching import clear, make_book, make_market
 from settlement.reports.economics import trade_nano
 from settlement.reports.facts import (
+    BUY,
     SELL,
     AccountFact,
     AuditCheck,
     DayFacts,
+    Flexible,
     Incident,
     MarketFact,
     MemberFact,
     OrderFact,
     PhaseFact,
     Role,
+    StreetFact,
 )
 
 DATE = date(2017, 6, 14)
@@ -144,6 +148,75 @@ def _settled(market, members, orders, metered, seed) -> DayFacts:
         Incident("readings that never came", "estimated and flagged", 3),
     )
     checks = (AuditCheck("signatures", 50), AuditCheck("fills", 1200, detail="every window of every order"))
-    from dataclasses import replace
-
     return replace(facts, accounts=tuple(accounts), phases=phases, incidents=incidents, checks=checks)
+
+
+# A made-up day of two streets ---------------------------------------------------------------------------
+
+CHARGES, LINE_WH = (8_000, 10_000), 4_000
+"""Of the lines, micro/kWh, and what each carries in a window."""
+CHARGES_NANO, RENT_NANO = 4_500 * 8_000 + 4_700 * 10_000, 4_000 * 2_000
+HOMES = tuple(account(number) for number in (1, 2, 3))
+"""The first two live in street 1, the third, with a car, in street 2."""
+PRICES = ((90_000, 200_000), (80_000, 208_000), (100_000, 210_000))
+"""By zone and window, micro/kWh: at first street 1 exports all that its line carries."""
+
+
+def order(number: int, trader: bytes, zone: int, side: int, filled_wh, flexible=None) -> OrderFact:
+    limits = (300_000,) * 2 if side != SELL else (0,) * 2
+    hash_ = bytes(31) + bytes((number,))
+    return OrderFact(hash_, trader, side, 0, filled_wh, limits, filled_wh, zone=zone, flexible=flexible)
+
+
+def make_two_streets() -> DayFacts:
+    """Two windows: solar of street 1 goes next door, into the car of street 2, and to the supplier; then
+    everybody buys from the supplier.
+    """
+    car = Flexible(first_window=0, windows=2, energy_wh=4_000, most_wh=3_600)
+    orders = (
+        order(1, HOMES[0], 1, SELL, (5_000, 0)),
+        order(2, HOMES[1], 1, BUY, (1_000, 500)),
+        order(3, HOMES[2], 2, BUY, (3_000, 1_000), car),
+        order(4, HOMES[2], 2, BUY, (0, 700)),
+        order(5, SUPPLIER, 0, BUY, (1_000, 0)),
+        order(6, SUPPLIER, 0, SELL, (0, 2_200)),
+    )
+    market = MarketFact(
+        first_window=0,
+        window_length_s=3600,
+        qualities=(0,),
+        retail=(220_000, 230_000),
+        feed_in=(70_000, 70_000),
+        surplus=(70_000, 70_000),
+        deficit=(220_000, 230_000),
+        energy_prices=PRICES[0],
+        premiums=((0, 0),),
+        carbon_g_per_kwh=(200, 200),
+        street_energy_prices=PRICES[1:],
+    )
+    members = (
+        MemberFact(HOMES[0], "Home 01", Role.HOME, zone=1),
+        MemberFact(HOMES[1], "Home 02", Role.HOME, zone=1),
+        MemberFact(HOMES[2], "Home 03", Role.HOME, zone=2),
+        MemberFact(SUPPLIER, "Supplier", Role.SUPPLIER),
+        MemberFact(NETWORK, "Network operator", Role.NETWORK),
+    )
+    streets = (
+        StreetFact(1, "Street 1", CHARGES[0], LINE_WH),
+        StreetFact(2, "Street 2", CHARGES[1], LINE_WH),
+    )
+    lines_nano = CHARGES_NANO + RENT_NANO
+    accounts = (
+        _exact(HOMES[0], (5_000, 0), 5_000 * 80_000),
+        _exact(HOMES[1], (-1_000, -500), -1_000 * 80_000 - 500 * 208_000),
+        _exact(HOMES[2], (-3_000, -1_700), -3_000 * 100_000 - 1_700 * 210_000),
+        _exact(SUPPLIER, (-1_000, 2_200), -1_000 * 90_000 + 2_200 * 200_000),
+        replace(_exact(NETWORK, (0, 0), lines_nano), lines_nano=lines_nano),
+    )
+    names = ("A day", str(DATE), 1, "$", 31337, "0x" + "11" * 20)
+    return DayFacts(*names, market, members, orders, accounts, streets=streets)
+
+
+def _exact(one: bytes, metered_wh, trade_nano: int) -> AccountFact:
+    """Without an imbalance."""
+    return AccountFact(one, metered_wh, (0, 0), 0, DEPOSIT, DEPOSIT + trade_nano)

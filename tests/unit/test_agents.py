@@ -19,18 +19,21 @@ from api.services.agents import (
     Past,
     Tariff,
     almanac,
+    car_need_wh,
+    car_schedule,
     character,
     home_orders,
     low_carbon_homes,
     reached,
     scenarios,
+    substation_tariff,
     sun_of,
     supplier_orders,
     to_schedules,
 )
 from oracle.homes import Community, by_day, load_homes
 from settlement.errors import InputError
-from settlement.reference import quality, session
+from settlement.reference import flexible, quality, session
 from settlement.reference.schedule import BUY, SELL, check
 
 DATE = date(2017, 6, 14)
@@ -166,6 +169,41 @@ def test_the_supplier_takes_and_gives_anything_at_the_tariff() -> None:
     assert (buy.side, buy.quality, buy.limit_micro_per_kwh) == (BUY, ANY, (80_000,) * 3)
     assert (sell.side, sell.quality, sell.limit_micro_per_kwh) == (SELL, FIRM, (300_000,) * 3)
     assert buy.quantity_wh == sell.quantity_wh == (50_000,) * 3
+
+
+def test_at_the_substation_the_tariff_is_less_the_line() -> None:
+    found = substation_tariff(tariff(windows=2), 10_000)
+    assert (found.retail, found.feed_in) == ((290_000,) * 2, (90_000,) * 2)
+
+
+def test_a_line_dearer_than_half_the_spread_leaves_no_tariff() -> None:
+    with pytest.raises(InputError):
+        substation_tariff(tariff(windows=2), 110_001)
+
+
+def test_cars_want_what_follows_from_the_seed() -> None:
+    needs = [car_need_wh(SEED, number) for number in HOMES]
+    assert needs == [car_need_wh(SEED, number) for number in HOMES]
+    assert needs != [car_need_wh(SEED + 1, number) for number in HOMES]
+    assert all(5_000 <= need <= 12_000 and need % 100 == 0 for need in needs)
+    assert len(set(needs)) > 5
+
+
+def test_a_car_pays_more_than_the_dearest_retail_price_of_its_hours() -> None:
+    retail = (*range(200_000, 270_000, 10_000), *(900_000,) * 17)
+    message = car_schedule(
+        7_000,
+        Tariff(retail, (80_000,) * 24),
+        trader=bytes(19) + b"\1",
+        session=bytes(32),
+        first_window=415_000,
+        zone=2,
+        nonce=3,
+    )
+    flexible.check(message)
+    assert 260_000 < message.limit_micro_per_kwh < 300_000
+    assert (message.windows, message.energy_wh, message.max_wh_per_window) == (7, 7_000, 3_600)
+    assert (message.side, message.zone, message.nonce) == (BUY, 2, 3)
 
 
 def test_substitutions_are_those_that_serve() -> None:

@@ -7,11 +7,21 @@ import re
 from dataclasses import replace
 
 import pytest
-from report_world import FEED_IN, NETWORK, SUPPLIER, make_facts
+from report_world import (
+    CHARGES_NANO,
+    FEED_IN,
+    HOMES,
+    NETWORK,
+    RENT_NANO,
+    SUPPLIER,
+    make_facts,
+    make_two_streets,
+)
 from rich.console import Console
 
 from settlement.errors import InputError
 from settlement.reports import export, html, tables, text
+from settlement.reports.cars import at_once_wh
 from settlement.reports.economics import DayEconomics, economics
 from settlement.reports.facts import SELL, DayFacts, Role
 from settlement.reports.plots import figures, imbalance_matrix, telling_windows
@@ -223,3 +233,89 @@ def test_a_quality_says_what_it_promises(code: int, expected: str) -> None:
 
 def test_the_network_operator_neither_pays_nor_earns_in_one_zone(day) -> None:
     assert next(bill for bill in day.bills if bill.member.account == NETWORK).bill_nano == 0
+
+
+# Streets and cars ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def streets() -> DayEconomics:
+    return economics(make_two_streets())
+
+
+def test_a_day_of_two_streets_adds_up(streets) -> None:
+    assert [row.total for row in streets.zero_sums] == [0] * 7
+    assert sum(bill.bill_nano for bill in streets.bills) == 0
+
+
+def test_the_network_operator_earns_charges_and_rent(streets) -> None:
+    network = next(bill for bill in streets.bills if bill.member.account == NETWORK)
+    assert network.bill_nano == -(CHARGES_NANO + RENT_NANO)
+    assert sum(street.charge_nano for street in streets.streets) == CHARGES_NANO
+    assert [street.rent_nano for street in streets.streets] == [RENT_NANO, 0]
+
+
+def test_what_stays_in_a_street_crosses_no_line(streets) -> None:
+    first, second = streets.streets
+    assert (first.homes, first.stayed_wh, first.inward_wh, first.outward_wh) == (2, 1_000, 500, 4_000)
+    assert (second.homes, second.stayed_wh, second.inward_wh, second.outward_wh) == (1, 0, 4_700, 0)
+    assert (first.full_windows, second.full_windows) == (1, 0)
+    assert (first.sale_price, second.sale_price) == (80_000, None)
+
+
+def test_a_network_that_was_paid_something_else_shows(streets) -> None:
+    accounts = tuple(
+        replace(one, lines_nano=one.lines_nano + 1) if one.account == NETWORK else one
+        for one in streets.facts.accounts
+    )
+    found = economics(replace(streets.facts, accounts=accounts))
+    names = [row.name for row in found.zero_sums if not row.holds]
+    assert "the network's income less charges and rent" in names
+    assert "bills: homes, supplier, network operator" in names
+
+
+def test_a_car_is_compared_with_charging_at_once(streets) -> None:
+    (car,) = streets.cars
+    assert car.at_once_wh == (3_600, 400)
+    assert car.paid_nano == 3_000 * 100_000 + 1_000 * 210_000
+    assert car.saved_nano == 3_600 * 220_000 + 400 * 230_000 - car.paid_nano
+
+
+def test_the_retail_only_bill_of_a_home_with_a_car_has_it_charged_at_once(streets) -> None:
+    home = streets.homes[2]
+    assert home.retail_bill_nano == 3_600 * 220_000 + 1_100 * 230_000
+    assert home.bill_nano == 3_000 * 100_000 + 1_700 * 210_000
+    assert home.error_cost_nano == 0
+    assert home.market_gain_nano == home.gain_nano
+
+
+def test_an_estimate_knows_nothing_of_a_car(streets) -> None:
+    account = next(one for one in streets.facts.accounts if one.account == HOMES[2])
+    orders = [one for one in streets.facts.orders if one.trader == HOMES[2]]
+    assert at_once_wh(replace(account, flags=(1, 1)), orders) == account.metered_wh
+    assert at_once_wh(replace(account, flags=(0, 1)), orders) == account.metered_wh  # 3 kWh at once already
+
+
+def test_a_flexible_order_asks_where_it_is_served_and_signs_its_windows(streets) -> None:
+    assert [hour.asked_wh for hour in streets.hours] == [4_000, 2_200]
+    assert streets.order_windows == 12
+
+
+def test_streets_and_cars_are_shown_where_there_are_any(streets, day) -> None:
+    told, plain = printed(streets), printed(day)
+    for word in ("Street 1 (2 homes)", "Cars, assumed", "income 0.091"):
+        assert word in told
+        assert word not in plain
+    assert max(map(len, told.splitlines())) <= tables.LEAST_WIDTH
+    assert "Street 2 (1 home)" in html.render(streets)
+    assert html.render(streets).count("<svg") == 8
+    assert "Cars, assumed" not in html.render(day)
+
+
+def test_the_summary_has_streets_and_cars_where_there_are_any(streets, day) -> None:
+    told = export.summary(streets)
+    assert told["network"]["income_nano"] == CHARGES_NANO + RENT_NANO
+    assert [street["imports_wh"] for street in told["streets"]] == [[-4_000, 500], [3_000, 1_700]]
+    assert told["cars"]["assumed"] is True
+    assert told["cars"]["each"][0]["charged_wh"] == [3_000, 1_000]
+    assert not {"streets", "network", "cars"} & set(export.summary(day))
