@@ -55,7 +55,9 @@ def cycle_scale(parts: Ints, market: Market) -> int:
 def one_cost(arcs: Arcs, parts: Ints, market: Market) -> Ints:
     """[A] the three aims as one. A charge no trade could bear is cut to another that none could bear."""
     scale = cycle_scale(parts, market)
-    unbearable = min((scale - 1) * (market.cap - market.floor) + 1, CHARGE_LIMIT)
+    spread = (scale - 1) * (market.cap - market.floor)
+    # No limit is cut, however far from zero all of them are.
+    unbearable = min(max(spread + 1, abs(market.floor), abs(market.cap)), CHARGE_LIMIT)
     if (int(np.abs(arcs.cost).max(initial=0)) + 1) * scale**2 >= SOLVER_LIMIT:
         raise InputError(OUT_OF_RANGE)
     cost: Ints = np.minimum(arcs.cost, unbearable) * scale**2 - arcs.bought * scale + arcs.substituted

@@ -24,7 +24,7 @@ from settlement.matching.flexible import FlexibleOrders, parts_of
 from settlement.matching.flow import cycle_scale, one_cost, solve_directly, solve_parts, window_of
 from settlement.matching.market import Bools, Ints, Market
 from settlement.matching.network import Arcs, Network, join, make_network
-from settlement.matching.prices import Constraints, constraints_of, highest, lowest, midpoint, relax
+from settlement.matching.prices import Constraints, constraints_of, midpoint, outer_bounds, relax
 from settlement.units import floor_div
 
 FEWEST_LEVELS = 20_000
@@ -187,12 +187,17 @@ def _coarse(levels: Levels, market: Market, flexible: FlexibleOrders) -> Guess:
 
 
 def _estimate(network: Network, levels: Levels, flow: Ints, market: Market) -> Ints:
-    """Potentials in the middle of what supports a flow, and no further out than limits are."""
+    """Potentials in the middle of what supports a flow, and no further out than limits are.
+
+    Merged levels may ask for more than the outer bounds allow where the levels themselves do not: what does
+    not fit is cut off, since this is only where the search begins.
+    """
     nodes, constraints = network.nodes, constraints_of(network, levels, flow, market)
     least, most = np.full((2, nodes.count), [[market.floor], [market.cap]])
     least[nodes.quality], most[nodes.quality] = market.floor - market.cap, 0
     least[nodes.ground] = 0
-    low, high = lowest(constraints, nodes).value, highest(constraints, nodes).value
+    outer_least, outer_most = outer_bounds(nodes)
+    low, high = -relax(-outer_least, constraints.turned()), relax(outer_most, constraints)
     return midpoint(np.clip(low, least, most), np.clip(high, least, most))
 
 

@@ -172,3 +172,16 @@ def test_a_missing_or_narrow_array_is_a_named_violation() -> None:
     cut: Callable[[Any], Any] = lambda values: values[:, :-1]  # noqa: E731
     wrong = replace(clearing, flows_wh=cut(clearing.flows_wh))
     assert [violation.name for violation in check(book, market, wrong)] == ["shape"]
+
+
+@pytest.mark.parametrize("shift", [-400_000_000, -50, 50, 400_000_000])
+def test_limits_that_all_lie_on_one_side_of_zero_clear_as_they_do_around_it(shift: int) -> None:
+    """Moving every limit by the same moves prices and nothing else: not who trades, nor what is gained."""
+    for seed in range(40):
+        book, flexible, market = random_flexible_case(seed)
+        limits = np.concatenate([book.limit, flexible.limit, [0]])
+        moved = replace(market, floor=int(limits.min()) + shift, cap=int(limits.max()) + shift)
+        there = replace(book, limit=book.limit + shift), replace(flexible, limit=flexible.limit + shift)
+        found = clear(there[0], moved, there[1])
+        assert check(there[0], moved, found, there[1]) == [], f"seed {seed}"
+        assert found.welfare_nano == clear(book, market, flexible).welfare_nano, f"seed {seed}"
