@@ -20,6 +20,9 @@ from settlement.formats.source import Rows
 from settlement.matching import Book, FlexibleOrders, Market, make_market, no_flexible
 from settlement.matching.market import CELL_LIMIT, Ints
 
+MOST_CHAINED = 256
+"""Qualities lie below where no grid says what serves what: each then serves the next lower, down to 0."""
+
 ONE_ZONE = "one zone"
 """Stands in messages for the grid that was not given."""
 
@@ -29,7 +32,6 @@ class Case:
     """What is cleared. `zones`, `qualities` and `windows` are the names of the market's dense indices.
 
     ids        [I] order ids in ascending order of their bytes: ranks index it
-    flexible_at [G] the rows of the flexible file that `flexible` holds: the others' ranges miss every window
     """
 
     market: Market
@@ -168,9 +170,9 @@ def _qualities(book: Rows, flexible: Rows | None, grid: Grid) -> tuple[list[tupl
     """Substitutions as pairs of dense indices, and the qualities behind the indices: 0 is the first."""
     used = np.unique(np.append(book.numbers["quality"], 0))
     if grid.substitution is None:
-        if used[-1] >= CELL_LIMIT:
+        if used[-1] >= MOST_CHAINED:
             row = int(np.argmax(book.numbers["quality"]))
-            book.refuse(row, "quality", f"{used[-1]} is too great without substitutions in a grid")
+            book.refuse(row, "quality", f"{used[-1]} needs a grid that says what it may serve")
         used = np.arange(used[-1] + 1)
         return [(q + 1, q) for q in range(len(used) - 1)], used
     qualities = np.unique(np.append(used, np.array(grid.substitution, np.int64).ravel()))
