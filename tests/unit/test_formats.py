@@ -220,7 +220,7 @@ def test_a_quality_that_cannot_serve_quality_0_is_refused() -> None:
 
 
 def test_a_quality_beyond_what_a_chain_could_reach_is_refused() -> None:
-    with pytest.raises(InputError, match="column quality: 999999999999 is too great"):
+    with pytest.raises(InputError, match="column quality: 999999999999 needs a grid"):
         make_case(book("a,buy,z,999999999999,1,10,5"), None, None)
 
 
