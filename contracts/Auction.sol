@@ -127,7 +127,7 @@ abstract contract Auction is Ledger, IAuction {
         _checkRound(p, info.qualityCount);
         _checkTimes(p);
         if (p.floor > p.cap || p.floor < -PRICE_LIMIT || p.cap > PRICE_LIMIT) revert BadSession("floor");
-        // Optimal potentials then always lie within the outer bounds of the proof.
+        // A premium then lies within its outer bound. Energy may still be pushed beyond its own: docs/threat-model.md, Members.
         if (p.cap - p.floor > PRICE_LIMIT) revert BadSession("cap");
         if (p.imbalanceMin < -PRICE_LIMIT || p.imbalanceMax > PRICE_LIMIT) revert BadSession("imbalanceMax");
         if (p.imbalanceMin > p.imbalanceMax) revert BadSession("imbalanceMin");

@@ -119,7 +119,7 @@ def check(params: SessionParams) -> None:
     """BadSession, naming the field, unless the parameters make sense by themselves.
 
     A premium may be as large as the distance of floor and cap, so that must lie within its outer bound: a
-    book then always has potentials, and no order can make its session unprovable.
+    book of one quality then always has potentials.
     """
     rules = {
         "kind": params.kind <= FLEXIBILITY_DOWN,
