@@ -126,15 +126,28 @@ abstract contract Auction is Ledger, IAuction {
         }
         _checkRound(p, info.qualityCount);
         _checkTimes(p);
-        if (p.floor > p.cap || p.floor < -PRICE_LIMIT || p.cap > PRICE_LIMIT) revert BadSession("floor");
-        // A premium then lies within its outer bound. Energy may still be pushed beyond its own: docs/threat-model.md, Members.
-        if (p.cap - p.floor > PRICE_LIMIT) revert BadSession("cap");
+        _checkLimits(p, info);
         if (p.imbalanceMin < -PRICE_LIMIT || p.imbalanceMax > PRICE_LIMIT) revert BadSession("imbalanceMax");
         if (p.imbalanceMin > p.imbalanceMax) revert BadSession("imbalanceMin");
         if (p.maxOrders == 0 || p.maxOrders >= MAX_BOOK) revert BadSession("maxOrders");
         if (uint256(p.maxOrders) + p.maxSubmitted >= MAX_BOOK) revert BadSession("maxSubmitted");
         _checkClaims(p);
         if (p.certificateRun != 0) revert BadSession("certificateRun");
+    }
+
+    /// @dev Every book must have potentials within the outer bounds: they lie as far apart as a path of the residual network is long. A path from the ground that
+    /// enters no new window passes no more than `min(qualities, zones) - 1` other qualities, at a loss of `cap - floor` each, and between them one way along the
+    /// tree, at a loss of what two zones' lines to the root charge. Whatever a flexible order reaches in another window is held by the order's limit, or by
+    /// the energy that it buys or sells there, which is no further from the ground than such a path without lines. docs/clearing.md, Floor and cap.
+    function _checkLimits(SessionParams calldata p, Day storage info) private view {
+        (int256 floor, int256 cap) = (p.floor, p.cap);
+        if (floor > cap || floor < -PRICE_LIMIT || cap > PRICE_LIMIT) revert BadSession("floor");
+        uint256 stops = info.qualityCount < info.zones ? info.qualityCount : info.zones;
+        int256 span = cap - floor;
+        int256 first = -floor > cap ? -floor : cap;
+        if (span > first) first = span;
+        uint256 charges = 2 * stops * _grids[p.gridVersion].deepestCharge;
+        if (2 * int256(stops - 1) * span + first + int256(charges) > PRICE_LIMIT) revert BadSession("cap");
     }
 
     /// @dev What the first session of a day let its traders sign about imbalance prices holds for the day. Rounds times qualities stay within what

@@ -21,6 +21,7 @@ abstract contract Days is Ledger, IDays {
             uint8(grid.qualities.length),
             GridLib.pack(grid.qualities),
             uint8(grid.substitutions.length / 2),
+            GridLib.deepestCharge(grid),
             GridLib.packPairs(grid.substitutions)
         );
         emit GridSet(version, hash, grid);

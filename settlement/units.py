@@ -29,6 +29,14 @@ PRICE_CAP = 6_000_000
 Ints = NDArray[np.int64]
 
 
+def furthest_potential(floor: int, cap: int, qualities: int, zones: int, deepest_charge: int) -> int:
+    """How far from 0 any book of a session can push its potentials, micro/kWh (docs/clearing.md, Floor and
+    cap). `deepest_charge` is the most that the lines from a zone up to the root charge together.
+    """
+    stops, span = min(qualities, zones), cap - floor
+    return 2 * (stops - 1) * span + max(span, -floor, cap) + 2 * stops * deepest_charge
+
+
 @overload
 def floor_div(numerator: int, denominator: int) -> int: ...
 @overload

@@ -20,6 +20,8 @@ struct GridInfo {
     bytes16 qualities;
     /// @notice Substitutions in use of `substitutions`.
     uint8 pairs;
+    /// @notice The most that the lines from a zone up to the root charge together, micro/kWh.
+    uint48 deepestCharge;
     /// @notice Byte `i`, from the highest on, is substitution `i`: `from << 4 | to`, dense quality indices.
     bytes32 substitutions;
 }

@@ -33,6 +33,16 @@ library GridLib {
         return true;
     }
 
+    /// @notice The most that the lines from a zone up to the root charge together: fewer than 2^12 of less than 2^29.
+    function deepestCharge(Grid calldata grid) internal pure returns (uint48 deepest) {
+        uint256 zones = grid.parents.length;
+        uint48[] memory charges = new uint48[](zones);
+        for (uint256 zone = 1; zone < zones; ++zone) {
+            charges[zone] = charges[grid.parents[zone]] + grid.charges[zone];
+            if (charges[zone] > deepest) deepest = charges[zone];
+        }
+    }
+
     /// @notice True if qualities ascend from 0, and substitutions follow the lattice and let every quality reach 0.
     function isLattice(Grid calldata grid) internal pure returns (bool) {
         uint256 count = grid.qualities.length;

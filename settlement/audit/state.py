@@ -145,7 +145,7 @@ def _sessions(exchange: Exchange, now: int) -> Iterator[Question]:
 def _grids(exchange: Exchange) -> Iterator[Question]:
     for version, grid in enumerate(exchange.state.grids, start=1):
         codes, pairs = bytes(grid.qualities), bytes(giver << 4 | taker for giver, taker in grid.pairs())
-        shape = (codes.ljust(16, b"\0"), len(grid.pairs()), pairs.ljust(32, b"\0"))
+        shape = (codes.ljust(16, b"\0"), len(grid.pairs()), grid.deepest_charge, pairs.ljust(32, b"\0"))
         info = (session.grid_hash(grid), grid.zones, len(codes), *shape)
         yield Question("grids", "gridOf", (version,), (info,), counts=1)
         for zone in range(grid.zones):

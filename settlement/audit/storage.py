@@ -95,6 +95,7 @@ def _grid(grid: Grid) -> Values:
         "hash": grid_hash(grid),
         "zones": grid.zones,
         **_qualities(grid),
+        "deepestCharge": grid.deepest_charge,
         "substitutions": pairs.ljust(32, b"\0"),
     }
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from settlement.errors import InputError
 from settlement.formats.source import shown
 from settlement.matching.market import CHARGE_LIMIT, ROOT, UNLIMITED_WH
-from settlement.units import POTENTIAL_LIMIT, PRICE_CAP, PRICE_FLOOR
+from settlement.units import POTENTIAL_LIMIT, PRICE_CAP, PRICE_FLOOR, floor_div, furthest_potential
 
 ZONE_KEYS = ("id", "parent", "charge_micro_per_kwh", "capacity_wh")
 GRID_KEYS = ("zones", "substitution", "price_floor_micro_per_kwh", "price_cap_micro_per_kwh")
@@ -45,6 +45,32 @@ def read_grid(data: bytes, name: str) -> Grid:
     return _tree(
         lines, name, _substitution(found.get("substitution"), "substitution" in found, name), floor, cap
     )
+
+
+def told_too_wide(grid: Grid, qualities: int) -> str:
+    """What is wrong with a grid under which a book has no potentials within the outer bounds, and the fix."""
+    deepest, stops = _deepest_charge(grid), min(qualities, len(grid.zones))
+    left = POTENTIAL_LIMIT - furthest_potential(0, 0, qualities, len(grid.zones), deepest)
+    if left <= 0:
+        return (
+            f"{grid.name}, zones: charge_micro_per_kwh, up to {deepest} from a zone to the root, are so high "
+            f"that this book has no prices within 2^29; below {floor_div(POTENTIAL_LIMIT, 2 * stops)} it may"
+        )
+    widest = floor_div(left, 2 * stops - 1)
+    return (
+        f"{grid.name}, {GRID_KEYS[2]} and {GRID_KEYS[3]}: {grid.floor} and {grid.cap} lie so far apart that "
+        f"this book has no prices within 2^29; around 0 and at most {widest} apart every book has"
+    )
+
+
+def _deepest_charge(grid: Grid) -> int:
+    """The most that the lines from a zone up to the root charge together, micro/kWh."""
+    charge, above = list(grid.charge), list(grid.parent)
+    charge[above.index(ROOT)] = 0
+    for _ in range(len(above).bit_length()):  # each step doubles how many lines are summed
+        charge = [own + (0 if at == ROOT else charge[at]) for own, at in zip(charge, above, strict=True)]
+        above = [ROOT if at == ROOT else above[at] for at in above]
+    return max(charge)
 
 
 @dataclass(frozen=True)

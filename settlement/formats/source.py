@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as arrow
 import pyarrow.csv as arrow_csv
 
 from settlement.errors import InputError
@@ -83,7 +84,8 @@ def read_rows(data: bytes, name: str, columns: Sequence[Column]) -> Rows:
     if data.startswith(PARQUET):
         return _rows_of(_parquet(data, name, columns), data, name, columns)
     data = data.removeprefix(BYTE_ORDER_MARK)
-    _refuse_bad_header(data, name, columns)
+    _, header = next(_records(data, name), (1, []))
+    _refuse_bad_header(header, f"{name}, line 1", columns)
     table = _fast(data, columns)
     return _rows_of(table, data, name, columns) if table else _slow(data, name, columns)
 
@@ -95,17 +97,17 @@ def _rows_of(table: pa.Table, data: bytes, name: str, columns: Sequence[Column])
     return Rows(name, data, texts, numbers)
 
 
-def _refuse_bad_header(data: bytes, name: str, columns: Sequence[Column]) -> None:
+def _refuse_bad_header(found: Sequence[str], at: str, columns: Sequence[Column]) -> None:
+    """`InputError` unless all columns are there, once each, and no others; `at` is where they stand."""
     expected = [column.name for column in columns]
-    _, found = next(_records(data, name), (1, []))
     for place, column in enumerate(found):
         if column not in expected:
-            raise InputError(f"{name}, line 1, column {shown(column)}: unknown; the columns are {expected}")
+            raise InputError(f"{at}, column {shown(column)}: unknown; the columns are {expected}")
         if column in found[:place]:
-            raise InputError(f"{name}, line 1, column {column}: named twice")
+            raise InputError(f"{at}, column {column}: named twice")
     for column in expected:
         if column not in found:
-            raise InputError(f"{name}, line 1, column {column}: missing from the header")
+            raise InputError(f"{at}, column {column}: missing; the columns are {expected}")
 
 
 def _fast(data: bytes, columns: Sequence[Column]) -> pa.Table | None:
@@ -198,9 +200,7 @@ def _parquet(data: bytes, name: str, columns: Sequence[Column]) -> pa.Table:
         table = parquet.read_table(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{name} cannot be read as Parquet: {error}") from None
-    header = io.StringIO()
-    csv.writer(header).writerow(table.column_names)
-    _refuse_bad_header(header.getvalue().encode(), name, columns)
+    _refuse_bad_header(table.column_names, name, columns)
     return pa.table({column.name: _converted(table, column, name) for column in columns})
 
 
@@ -218,4 +218,10 @@ def _converted(table: pa.Table, column: Column, name: str) -> pa.ChunkedArray:
     try:
         return values.cast(kind).cast(pa.int64() if column.number else pa.string())
     except pa.ArrowInvalid as error:
-        raise InputError(f"{name}, row 1, column {column.name}: {error}") from None
+        raise InputError(f"{name}, {_first_beyond(values)}, column {column.name}: {error}") from None
+
+
+def _first_beyond(values: pa.ChunkedArray) -> str:
+    """The row whose number no int64 holds: only an unsigned one can be so large."""
+    beyond = arrow.greater(values, pa.scalar(2**63 - 1, pa.uint64())).combine_chunks()
+    return f"row {int(np.argmax(as_flags(beyond))) + 1}"

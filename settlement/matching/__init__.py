@@ -18,6 +18,7 @@ from settlement.matching.clear import Clearing, Extremes, clear
 from settlement.matching.fills import traded_wh
 from settlement.matching.flexible import FlexibleOrders, make_flexible, no_flexible
 from settlement.matching.market import ROOT, UNLIMITED_WH, Market, make_market
+from settlement.matching.prices import OutOfRange
 
 __all__ = [
     "BUY",
@@ -29,6 +30,7 @@ __all__ = [
     "Extremes",
     "FlexibleOrders",
     "Market",
+    "OutOfRange",
     "Violation",
     "check",
     "clear",

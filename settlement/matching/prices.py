@@ -25,7 +25,14 @@ UNREACHED = 2**40
 
 GROUND_RANK = -1
 
-OUT_OF_RANGE = "limits and charges lie so far apart that no potentials within 2^29 support the clearing"
+
+class OutOfRange(InputError):
+    """Limits and charges lie so far apart that no potentials within the outer bounds support the clearing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "limits and charges lie so far apart that no potentials within 2^29 support the clearing"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,15 +103,14 @@ def outer_bounds(nodes: Nodes) -> tuple[Ints, Ints]:
 
 def lowest(constraints: Constraints, nodes: Nodes) -> Potentials:
     """The lowest potentials: the highest of the network turned round, negated."""
-    least, _ = outer_bounds(nodes)
-    turned = _highest(-least, constraints.turned(), nodes.ground)
+    least, most = outer_bounds(nodes)
+    turned = _highest(-most, -least, constraints.turned(), nodes.ground)
     return Potentials(-turned.value, turned.rank)
 
 
 def highest(constraints: Constraints, nodes: Nodes) -> Potentials:
     """The highest potentials."""
-    _, most = outer_bounds(nodes)
-    return _highest(most, constraints, nodes.ground)
+    return _highest(*outer_bounds(nodes), constraints, nodes.ground)
 
 
 def midpoint(low: Ints, high: Ints) -> Ints:
@@ -117,11 +123,11 @@ def cell_prices(energy: Ints, quality: Ints) -> Ints:
     return energy[:, None, :] - quality[None, :, :]
 
 
-def _highest(most: Ints, constraints: Constraints, ground: int) -> Potentials:
+def _highest(least: Ints, most: Ints, constraints: Constraints, ground: int) -> Potentials:
     """Shortest distances below `most`, and hops over tight constraints from an outer bound or the ground."""
     value = relax(most, constraints)
-    if value[ground] != 0:
-        raise InputError(OUT_OF_RANGE)
+    if (value[: ground + 1] < least[: ground + 1]).any():
+        raise OutOfRange
     tail, head, cost = constraints.tail, constraints.head, constraints.cost
     tight = value[head] == value[tail] + cost
     start = np.where(value == most, 0, UNREACHED)
@@ -145,5 +151,5 @@ def relax(start: Ints, constraints: Constraints) -> Ints:
             break
         value[reached] = np.minimum(value[reached], offered)
     else:
-        raise InputError(OUT_OF_RANGE)
+        raise OutOfRange
     return value

@@ -66,6 +66,8 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     start = time.perf_counter()
+    if arguments.out.is_dir():
+        raise InputError(f"--out {arguments.out} is a directory; give a file name")
     case, clearing, document = _cleared(arguments)
     _replace(arguments.out, document)
     summary = _summary(arguments, case, clearing)
@@ -75,10 +77,10 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _cleared(arguments: argparse.Namespace) -> tuple[Case | None, Clearing | None, bytes]:
     from settlement.formats.case import make_case
-    from settlement.formats.grid import read_grid
+    from settlement.formats.grid import read_grid, told_too_wide
     from settlement.formats.orders import read_book, read_flexible
     from settlement.formats.result import empty_result, write_result
-    from settlement.matching import clear
+    from settlement.matching import OutOfRange, clear
 
     _tell("reading …")
     grid = None if arguments.grid is None else read_grid(_bytes_of(arguments.grid), str(arguments.grid))
@@ -90,7 +92,12 @@ def _cleared(arguments: argparse.Namespace) -> tuple[Case | None, Clearing | Non
     if case is None:
         return None, None, empty_result()
     _tell(f"clearing {len(book):,} rows …")
-    clearing = clear(case.book, case.market, case.flexible)
+    try:
+        clearing = clear(case.book, case.market, case.flexible)
+    except OutOfRange:
+        if grid is None:
+            raise
+        raise InputError(told_too_wide(grid, len(case.qualities))) from None
     if arguments.check:
         _check(case, clearing)
     return case, clearing, write_result(case, clearing)

@@ -13,7 +13,7 @@ from settlement.reference.errors import BadGrid, BadSession, UnknownQuality
 from settlement.reference.merkle import MOST_LEAVES
 from settlement.reference.product_id import ENERGY, FLEXIBILITY_DOWN
 from settlement.reference.words import check_address, check_int, check_uint, word, words
-from settlement.units import POTENTIAL_LIMIT
+from settlement.units import POTENTIAL_LIMIT, furthest_potential
 
 MOST_WINDOWS = 128
 MOST_ROUNDS = 255
@@ -116,11 +116,7 @@ def session_id(params: SessionParams) -> bytes:
 
 
 def check(params: SessionParams) -> None:
-    """BadSession, naming the field, unless the parameters make sense by themselves.
-
-    A premium may be as large as the distance of floor and cap, so that must lie within its outer bound: a
-    book of one quality then always has potentials.
-    """
+    """BadSession, naming the field, unless the parameters make sense by themselves."""
     rules = {
         "kind": params.kind <= FLEXIBILITY_DOWN,
         "round": params.round < MOST_ROUNDS,
@@ -129,7 +125,6 @@ def check(params: SessionParams) -> None:
         "commit_by": params.gate < params.commit_by,
         "prove_by": params.commit_by < params.prove_by <= params.gate + MOST_CLEARING_S,
         "floor": -POTENTIAL_LIMIT <= params.floor <= params.cap <= POTENTIAL_LIMIT,
-        "cap": params.cap - params.floor <= POTENTIAL_LIMIT,
         "imbalance_max": -POTENTIAL_LIMIT <= params.imbalance_min <= params.imbalance_max <= POTENTIAL_LIMIT,
         "buy_reserve": params.kind == ENERGY or params.buy_reserve == params.sell_reserve == 0,
         "max_orders": 1 <= params.max_orders <= MOST_LEAVES,
@@ -140,6 +135,13 @@ def check(params: SessionParams) -> None:
     for name, holds in rules.items():
         if not holds:
             raise BadSession(name)
+
+
+def check_limits(params: SessionParams, grid: "Grid") -> None:
+    """BadSession unless every book that floor and cap admit has potentials over this grid."""
+    size = len(grid.qualities), grid.zones, grid.deepest_charge
+    if furthest_potential(params.floor, params.cap, *size) > POTENTIAL_LIMIT:
+        raise BadSession("cap")
 
 
 # The grid -----------------------------------------------------------------------------------------------
@@ -178,6 +180,14 @@ class Grid:
     @property
     def has_lines(self) -> bool:
         return self.zones > 1
+
+    @property
+    def deepest_charge(self) -> int:
+        """The most that the lines from a zone up to the root charge together, micro/kWh."""
+        charges = [0]
+        for parent, charge in zip(self.parents[1:], self.charges[1:], strict=True):
+            charges.append(charges[parent] + charge)
+        return max(charges)
 
 
 def single_zone(qualities: Sequence[int], substitutions: Sequence[tuple[int, int]]) -> Grid:

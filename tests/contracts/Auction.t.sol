@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {IAuction, SessionParams, Stage} from "../../contracts/interfaces/IAuction.sol";
 import {Grid, GridInfo, IDays, Line} from "../../contracts/interfaces/IDays.sol";
+import {ROLE_NETWORK_OPERATOR} from "../../contracts/libraries/Member.sol";
 import {Market, Order} from "./support/Market.sol";
 
 contract AuctionTest is Market {
@@ -91,6 +92,7 @@ contract AuctionTest is Market {
         eq(info.qualityCount, 2, "qualities");
         eq(bytes32(info.qualities), bytes32(hex"0003"), "codes");
         eq(info.pairs, 1, "pairs");
+        eq(info.deepestCharge, 7, "the deepest zone's charges");
         eq(info.substitutions, bytes32(hex"10"), "substitutions");
         Line memory line = exchange.lineOf(2, 0);
         eq(line.firstChild * 10 + line.children, 12, "the root's children");
@@ -213,6 +215,8 @@ contract AuctionTest is Market {
         refuseSession(p, "floor");
         (p.floor, p.cap) = (0, PRICE_LIMIT + 1);
         refuseSession(p, "floor");
+        (p.floor, p.cap) = (-PRICE_LIMIT / 2 - 1, PRICE_LIMIT / 2);
+        refuseSession(p, "cap");
         p = paramsOf(0);
         p.imbalanceMin = p.imbalanceMax + 1;
         refuseSession(p, "imbalanceMin");
@@ -234,6 +238,46 @@ contract AuctionTest is Market {
         p = paramsOf(0);
         p.certificateRun = 1;
         refuseSession(p, "certificateRun");
+    }
+
+    /// Floor and cap are so close that every book has potentials within 2^29: with two qualities over three zones three times their distance, and four times the
+    /// deepest zone's charges, fit.
+    function test_floor_and_cap_leave_every_book_its_potentials() external {
+        openTree(treeOf(parentsOf(ROOT, 0, 1), 10_000));
+        SessionParams memory p = paramsOf(0);
+        (p.day, p.firstWindow, p.windows, p.gridVersion) = (DAY + 48, DAY + 48, 1, 2);
+        (p.floor, p.cap) = (-89_465_152, 89_465_153);
+        refuseSession(p, "cap");
+        --p.cap;
+        openSession(p);
+    }
+
+    /// Zones apart do not add up: what counts of a tree of many is the number of qualities, and conversely.
+    function test_the_default_floor_and_cap_suit_any_tree_of_ordinary_charges() external {
+        uint256 zones = 435;
+        Grid memory wide;
+        (wide.qualities, wide.substitutions) = (new uint8[](16), new uint8[](30));
+        for (uint8 i = 1; i < 16; ++i) {
+            (wide.qualities[i], wide.substitutions[2 * i - 2]) = (i, i);
+        }
+        (wide.parents, wide.charges, wide.capacities) =
+        (new uint32[](zones), new uint32[](zones), new uint32[](zones));
+        wide.parents[0] = ROOT;
+        for (uint256 zone = 1; zone < zones; ++zone) {
+            (wide.parents[zone], wide.charges[zone]) = (uint32((zone - 1) / 15), 40_000);
+        }
+        openTree(wide);
+        eq(exchange.gridOf(2).deepestCharge, 120_000, "three lines to the root");
+        SessionParams memory p = paramsOf(0);
+        (p.day, p.firstWindow, p.windows, p.gridVersion) = (DAY + 48, DAY + 48, 1, 2);
+        openSession(p);
+    }
+
+    function openTree(Grid memory tree) private {
+        register(networkOperator, ROLE_NETWORK_OPERATOR, 0, true);
+        vm.startPrank(operator);
+        exchange.openDay(DAY + 48, 1, exchange.setGrid(tree));
+        vm.stopPrank();
     }
 
     /// A gate lies ahead, its deadlines behind it in order, and none precedes the deadline of the session before.

@@ -172,6 +172,40 @@ def test_on_a_mistake_nothing_is_written_and_what_was_there_stays(
     assert not [file for file in out.parent.iterdir() if file.name.startswith(".")]
 
 
+def test_limits_too_far_apart_for_any_prices_are_told_by_key_with_what_would_do(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = {"price_floor_micro_per_kwh": -(2**28), "price_cap_micro_per_kwh": 2**28}
+    rows = [f"a,sell,street,0,1,1,{-(2**28)}", f"b,buy,street,1,1,1,{2**28}", f"c,sell,town,1,1,1,{-(2**28)}"]
+    town, street = GRID["zones"]
+    words = files(rows, None, {"zones": [town, street | {"capacity_wh": 0}]} | wide)
+    assert cli.main(words) == 2
+    told = capsys.readouterr().err
+    assert "grid.json, price_floor_micro_per_kwh and price_cap_micro_per_kwh: -268435456 and" in told
+    assert "at most 178950304 apart" in told
+    assert not Path(words[3]).exists()
+
+
+def test_charges_too_high_for_any_prices_are_told_by_key(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    town, street = GRID["zones"]
+    zones = [town, street | {"charge_micro_per_kwh": 2**29}]
+    rows = [f"s,sell,street,1,1,2,{-(2**29)}", f"b,buy,town,1,1,900,{2**29}", f"c,sell,town,0,1,1,{-(2**29)}"]
+    grid = {"zones": zones, "price_floor_micro_per_kwh": -(2**29), "price_cap_micro_per_kwh": 2**29}
+    assert cli.main(files(rows, None, grid)) == 2
+    assert "grid.json, zones: charge_micro_per_kwh, up to 536870912" in capsys.readouterr().err
+
+
+def test_a_directory_is_no_place_for_a_result(
+    files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = files()
+    words[3] = str(tmp_path)
+    assert cli.main(words) == 2
+    assert f"--out {tmp_path} is a directory; give a file name" in capsys.readouterr().err
+
+
 def test_a_check_that_fails_exits_with_1_and_writes_nothing(
     files: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,7 +47,7 @@ from settlement.reference.exchange.events import (
 )
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
 from settlement.reference.orders import encode_all
-from settlement.reference.session import NO_PARENT
+from settlement.reference.session import NO_PARENT, Grid
 
 # Sessions in time ---------------------------------------------------------------------------------------
 
@@ -109,6 +109,51 @@ BAD_PARAMS = [
     {"bond_nano": 1},
     {"certificate_run": 1},
 ]
+
+
+def deep_grid(qualities: int, zones: int, charge: int) -> Grid:
+    """Each zone below the one before, each quality serving the next lower."""
+    pairs = tuple(index for quality in range(1, qualities) for index in (quality, quality - 1))
+    parents, charges = (NO_PARENT, *range(zones - 1)), (0, *[charge] * (zones - 1))
+    codes = (0, 3, 11, 15)[:qualities]
+    return Grid(codes, pairs, parents, charges, (1,) * zones)
+
+
+@pytest.mark.parametrize(
+    ("qualities", "zones", "charge", "widest"),
+    [
+        (1, 1, 1, 2**29),
+        (4, 1, 1, 2**29),
+        (1, 4, 1, 2**29 - 6),
+        (2, 2, 1, 178_956_969),
+        (2, 4, 1, 178_956_966),
+        (4, 2, 10**6, 177_623_637),
+        (4, 4, 2**20, 73_100_726),
+    ],
+)
+def test_floor_and_cap_leave_every_book_its_potentials(
+    qualities: int, zones: int, charge: int, widest: int
+) -> None:
+    """2 (s - 1) (cap - floor) + (cap - floor) + 2 s (deepest zone's charges) <= 2^29, s the fewer of
+    qualities and zones.
+    """
+    exchange = make_exchange(deep_grid(qualities, zones, charge))
+    exchange.register(OPENING, address_of(ORACLES[0]), Member(NETWORK_OPERATOR))
+    floor = -(2**25)
+    with pytest.raises(errors.BadSession) as refusal:
+        opened(exchange, floor=floor, cap=floor + widest + 1)
+    assert refusal.value.args == errors.BadSession("cap").args
+    opened(exchange, floor=floor, cap=floor + widest)
+
+
+def test_limits_all_far_from_zero_count_by_their_distance_from_it() -> None:
+    exchange = make_exchange(deep_grid(1, 2, 3))
+    exchange.register(OPENING, address_of(ORACLES[0]), Member(NETWORK_OPERATOR))
+    with pytest.raises(errors.BadSession):
+        opened(exchange, floor=2**29 - 9, cap=2**29 - 5)
+    with pytest.raises(errors.BadSession):
+        opened(exchange, floor=-(2**29) + 5, cap=-(2**29) + 9)
+    opened(exchange, floor=-(2**29) + 6, cap=-(2**29) + 9)
 
 
 @pytest.mark.parametrize("changes", BAD_PARAMS, ids=str)

@@ -112,6 +112,7 @@ class Auction(Tokens):
         grid = self.state.grids[day.grid_version - 1]
         if grid.has_lines and self.network_operator() is None:
             raise BadSession("grid_version")
+        sessions.check_limits(params, grid)
         self._check_round(params, len(grid.qualities))
 
     def _check_round(self, params: SessionParams, qualities: int) -> None:
