@@ -78,19 +78,23 @@ def submit(exchange: Exchange, sender: Signer, session: Session, record: bytes, 
 
 def claim(exchange: Exchange, sender: Signer, session: Session, kept: Kept) -> Receipt:
     """Claims for an order by its receipt. WrongProgress if there is no reason to, or not yet."""
-    stage = exchange.session(session.epoch)[1]
     place = (session.epoch, kept.zone, kept.record)
-    if stage is Stage.VOID:
+    if exchange.session(session.epoch)[1] is Stage.VOID:
         return exchange.send(sender, "claimVoid", *place, receipt_arguments(kept.receipt))
-    if stage is not Stage.PROVED:
-        raise WrongProgress(f"session {session.epoch} has not ended: claim when it is proved or void")
-    order, _ = orders.decode(kept.record, 0, session.id, session.params.kind, kept.zone)
-    order_hash = orders.order_hash(exchange.separator, order.schedule)
-    proof = membership.prove_absence(book_hashes(exchange, session, kept.zone), order_hash)
+    proof = absence_of(exchange, session, kept)
     if proof is None:
+        order_hash = _hash_of(exchange, session, kept.zone, kept.record)
         raise WrongProgress(f"order 0x{order_hash.hex()} was not left out")
     arguments = (*place, receipt_arguments(kept.receipt), absence_arguments(proof))
     return exchange.send(sender, "claimOmission", *arguments)
+
+
+def absence_of(exchange: Exchange, session: Session, kept: Kept) -> Absence | None:
+    """What shows that a proved session's book lacks an order; None if it has it. WrongProgress too early."""
+    if exchange.session(session.epoch)[1] is not Stage.PROVED:
+        raise WrongProgress(f"session {session.epoch} has not ended: claim when it is proved or void")
+    order_hash = _hash_of(exchange, session, kept.zone, kept.record)
+    return membership.prove_absence(book_hashes(exchange, session, kept.zone), order_hash)
 
 
 def claim_cancelled(

@@ -86,7 +86,7 @@ def prepare(session: Session, sealed: SealedBook, reasons: Reasons) -> Prepared:
     everyone's fills.
     """
     market = session.market
-    counted = _Counted(session, sealed, reasons)
+    counted = Counted(session, sealed, reasons)
     outcome = matching.clear(counted.book(), matching_market(session), counted.flexible())
     windows, qualities = range(market.windows), range(market.qualities)
     fills = counted.fills(outcome)
@@ -143,7 +143,7 @@ def matching_market(session: Session) -> matching.Market:
     )
 
 
-class _Counted:
+class Counted:
     """The orders that count, as the matcher takes them: an order's rank is its place in all books."""
 
     def __init__(self, session: Session, sealed: SealedBook, reasons: Reasons) -> None:
