@@ -6,16 +6,14 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from tree_ranks import RANKS, at_price
 from tree_script import Plan, plan_of, replaced
 
 from settlement.chain import prepared
 from settlement.chain.books import ZoneBook
-from settlement.reference import clearing
-from settlement.reference.clearing import Market
 from settlement.reference.flexible import SignedFlexible
 from settlement.reference.marginal import Marginal
 from settlement.reference.potential import Potential
-from settlement.reference.schedule import SignedSchedule
 from settlement.reference.session import UNLIMITED_WH
 
 BIG = 10**6
@@ -116,9 +114,8 @@ def only_zones(change: Callable[[Potential], Potential]) -> Maker:
 
 def remarked(plan: Plan, dice: random.Random) -> Plan:
     """With the marginal volumes of the posted prices, of which as before, all or nothing fills."""
-    market = plan.session.market
     for own in plan.zones:
-        totals = at_price(market, plan, own.zone)
+        totals = at_price(plan, own)
         before, marginals = own.posting.marginals, []
         for cell, (buys, sells) in enumerate(totals):
             if (buys, sells) == before[cell].at_price:
@@ -129,22 +126,6 @@ def remarked(plan: Plan, dice: random.Random) -> Plan:
             marginals.append(Marginal((buys, sells), filled))
         plan = plan.with_posting(own.zone, marginals=tuple(marginals))
     return plan
-
-
-def at_price(market: Market, plan: Plan, zone: int) -> list[tuple[int, int]]:
-    """Wh at the posted price of each cell, by side."""
-    own, totals = plan.zones[zone], [[0, 0] for _ in range(market.cells)]
-    for signed, reason in zip(own.orders, own.reasons, strict=True):
-        if reason or not isinstance(signed, SignedSchedule):
-            continue
-        order = signed.schedule
-        quality = market.grid.qualities.index(order.quality)
-        first = order.first_window - market.params.first_window
-        entries = zip(order.quantity_wh, order.limit_micro_per_kwh, strict=True)
-        for window, (wh, limit) in enumerate(entries, start=first):
-            if limit == clearing.price(market, plan.header, own.posting, quality, window):
-                totals[market.index(quality, window)][order.side] += wh
-    return [(buys, sells) for buys, sells in totals]
 
 
 # Volumes ------------------------------------------------------------------------------------------------
@@ -327,7 +308,16 @@ def a_submission_left_out(_: random.Random, plan: Plan) -> Iterator[Plan]:
             yield plan_of(prepared.prepare(plan.session, prepared.SealedBook(books), why), plan.separator)
 
 
+def children_left_out(_: random.Random, plan: Plan) -> Iterator[Plan]:
+    """A zone goes to its parent as it was before its own children were joined to it."""
+    for zone in range(1, len(plan.zones)):
+        if plan.session.grid.children(zone):
+            yield replace(plan, childless=zone)
+
+
 PLANS: dict[str, Maker] = {
+    **RANKS,
+    "a zone joined before its own children": children_left_out,
     "a zone's lowest up": one_energy(moved(lo=1)),
     "a zone's lowest down": one_energy(moved(lo=-1)),
     "a zone's highest up": one_energy(moved(hi=1)),

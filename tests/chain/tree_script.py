@@ -39,6 +39,8 @@ class Plan:
     flows: tuple[int, ...]
     separator: bytes
     """The EIP-712 domain separator that orders are signed under."""
+    childless: int | None = None
+    """A zone that no child is joined to."""
 
     def with_posting(self, zone: int, **changes: Any) -> Plan:
         own = self.zones[zone]
@@ -136,7 +138,7 @@ def script(plan: Plan) -> Generator[Call, Any, None]:
         own, carry = plan.zones[zone], None
         for at in range(0, len(own.orders), CHUNK):
             carry = yield Clear(epoch, zone, plan.header, own.posting, carry, own.orders[at : at + CHUNK])
-        below = grid.children(zone)
+        below = range(0) if zone == plan.childless else grid.children(zone)
         cuts = [below[at : at + BATCH] for at in range(0, len(below), BATCH)] or [range(0)]
         for number, cut in enumerate(cuts, start=1):
             proves = zone == 0 and number == len(cuts)

@@ -1,8 +1,8 @@
 """Random small markets and books, by seed, made to hit what clearing finds hard.
 
-Coarse prices (ties across cells), flat books (everything at one price), limits at floor and cap, negative
-prices, zero and one Wh, congested and closed lines, zones without orders, and substitutions that are chains,
-stars or rings.
+Coarse prices (ties across cells), flat books (everything at one price), limits at floor and cap, floors and
+caps of any kind (wide, narrow, alike, to one side of zero, far from it), negative prices, zero and one Wh,
+congested and closed lines, zones without orders, and substitutions that are chains, stars or rings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from settlement.matching import (
     make_flexible,
     make_market,
 )
-from settlement.units import PRICE_CAP, PRICE_FLOOR
 
 FLEXIBLE_COLUMNS = tuple(field.name for field in fields(FlexibleOrders))
 COLUMNS = ("order", "side", "zone", "quality", "window", "quantity_wh", "limit")
@@ -56,7 +55,7 @@ def random_flexible(random: np.random.Generator, market: Market, most: int) -> F
         last_window=random.integers(first, market.windows),
         energy_wh=np.where(none < 0.1, small, random.integers(0, 5_000, rows)),
         max_wh_per_window=np.where(none > 0.9, small, random.integers(0, 2_500, rows)),
-        limit=_limits(random, side, np.zeros(rows, np.int64)),
+        limit=_limits(random, side, np.zeros(rows, np.int64), market),
     )
 
 
@@ -73,8 +72,18 @@ def random_market(random: np.random.Generator, most_qualities: int) -> Market:
         capacity_wh=capacity,
         qualities=qualities,
         substitutions=random_substitutions(random, qualities),
+        **random_range(random),
     )
     return _renumbered(market, turned)
+
+
+def random_range(random: np.random.Generator) -> dict[str, int]:
+    """Floor and cap: mostly the usual ones, else such as cut limits, or lie where nobody would trade."""
+    if random.random() < 0.5:
+        return {}
+    most = int(random.choice([200_000, 2**24]))
+    floor = int(random.integers(-most, most + 1))
+    return {"floor": floor, "cap": floor + int(random.choice([0, random.integers(1, 2_000_000), 2**24]))}
 
 
 def _renumbered(market: Market, new: np.ndarray) -> Market:
@@ -105,16 +114,22 @@ def random_book(random: np.random.Generator, market: Market, most_rows: int) -> 
         quantity_wh=np.where(
             random.random(rows) < 0.15, random.integers(0, 2, rows), random.integers(0, 2000, rows)
         ),
-        limit=_limits(random, side, quality),
+        limit=_limits(random, side, quality, market),
     )
 
 
-def _limits(random: np.random.Generator, side: np.ndarray, quality: np.ndarray) -> np.ndarray:
+def _limits(random: np.random.Generator, side: np.ndarray, quality: np.ndarray, market: Market) -> np.ndarray:
+    """Within floor and cap."""
+    return np.clip(_wanted(random, side, quality, market), market.floor, market.cap)
+
+
+def _wanted(random: np.random.Generator, side: np.ndarray, quality: np.ndarray, market: Market) -> np.ndarray:
     rows, kind = len(side), random.random()
     if kind < 0.15:
         return np.full(rows, 200_000)
     if kind < 0.4:
-        return random.choice([PRICE_FLOOR, PRICE_CAP, 200_000, random.integers(PRICE_FLOOR, PRICE_CAP)], rows)
+        between = random.integers(market.floor, market.cap + 1)
+        return random.choice([market.floor, market.cap, 200_000, between], rows)
     tick = int(random.choice([1, 10_000, 50_000]))
     level = random.normal(np.where(side == 0, 220_000, 160_000 + 15_000 * quality), 60_000)
     sign = np.where(random.random(rows) < 0.1, -1, 1)

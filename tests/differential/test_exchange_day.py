@@ -86,11 +86,13 @@ ROUNDS = (
         "gate": GATE + 10_000,
         "commit_by": COMMIT_BY + 10_000,
         "prove_by": PROVE_BY + 10_000,
+        "floor": -50_000,
+        "cap": 200_000,
         "buy_reserve": 33_333,
         "sell_reserve": 7,
     },
 )
-"""The second is of some of the day's windows only, and keeps other reserves."""
+"""The second is of some of the day's windows only, has a narrow floor and cap, and keeps other reserves."""
 
 
 @pytest.fixture(scope="module")
@@ -117,9 +119,14 @@ def random_order(rng: Random, session: Session, nonce: int) -> Schedule:
         first_window=session.params.first_window + first,
         nonce=nonce,
         quantity_wh=tuple(_mostly(rng, QUANTITIES, RARE_QUANTITIES) for _ in range(entries)),
-        limit_micro_per_kwh=tuple(_mostly(rng, LIMITS, RARE_LIMITS) for _ in range(entries)),
+        limit_micro_per_kwh=tuple(_limit(rng, session) for _ in range(entries)),
         replaces=rng.choice([bytes(32), b"\x05" * 32]),
     )
+
+
+def _limit(rng: Random, session: Session) -> int:
+    floor, cap = session.params.floor, session.params.cap
+    return max(floor, min(cap, _mostly(rng, LIMITS, RARE_LIMITS)))
 
 
 def _mostly(rng: Random, usual: Sequence[int], rare: Sequence[int]) -> int:

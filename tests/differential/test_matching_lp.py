@@ -12,10 +12,10 @@ from matching_cases import random_case, random_flexible_case
 from matching_lp import Highs, Node, arcs_of, extremes
 
 from settlement.matching import Clearing, Market, check, clear
-from settlement.units import PRICE_CAP, floor_div
+from settlement.units import PRICE_CAP, PRICE_FLOOR, floor_div
 
 BATCHES = 20
-SEEDS_PER_BATCH = int(os.environ.get("TRELLIS_LP_SEEDS", "15"))
+SEEDS_PER_BATCH = int(os.environ.get("TRELLIS_LP_SEEDS", "50"))
 """Instances of each test are twenty times as many: set the variable to try more."""
 
 
@@ -82,6 +82,7 @@ def test_with_flexible_orders_welfare_and_potentials_are_the_linear_programs(
 def test_with_flexible_orders_most_energy_trades_among_equal_welfare(highs: Highs, batch: int) -> None:
     for seed in seeds_of(batch):
         book, flexible, market = random_flexible_case(20_000 + seed, most_qualities=6)
+        market = replace(market, floor=PRICE_FLOOR, cap=PRICE_CAP)
         book = replace(book, limit=floor_div(book.limit, 50_000))
         flexible = replace(flexible, limit=floor_div(flexible.limit, 50_000))
         arcs = arcs_of(book, market, flexible)
@@ -97,6 +98,7 @@ def test_with_flexible_orders_most_energy_trades_among_equal_welfare(highs: High
 def test_most_energy_trades_among_equal_welfare_with_up_to_eight_qualities(highs: Highs, batch: int) -> None:
     for seed in seeds_of(batch):
         book, market = random_case(10_000 + seed, most_qualities=8)
+        market = replace(market, floor=PRICE_FLOOR, cap=PRICE_CAP)
         coarse = np.sign(book.limit) * (np.abs(book.limit) // 50_000 + 1)  # few distinct prices: many ties
         book = type(book)(**{**vars(book), "limit": np.minimum(coarse, PRICE_CAP)})
         arcs = arcs_of(book, market)

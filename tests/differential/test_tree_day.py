@@ -44,7 +44,9 @@ def test_a_random_day_over_a_tree_is_the_same_on_chain_and_in_the_reference(
     grid = tree_world.draw_grid(dice)
     with trees.turned_back():
         trees.open_day(grid)
-        session = trees.open_session(windows=dice.randint(1, 4), **draw_kind(dice))
+        session = trees.open_session(
+            windows=dice.randint(1, 4), **draw_kind(dice), **tree_world.draw_range(dice)
+        )
         orders = trees.draw_book(dice, session, dice.choice((12, 30, 40, 40, seed % 3)))
         orders = trees.submit_some(session, orders, most=dice.choice((0, 2, 5)))
         cleared = trees.clear(session, orders, Limits(bytes=dice.choice((4_000, 9_000, 120_000))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -38,7 +39,7 @@ from settlement.reference.session import NO_PARENT, UNLIMITED_WH, Grid
 
 @pytest.mark.parametrize("seed", range(60))
 def test_random_trees_are_proved_and_cash_sums_to_zero(seed: int) -> None:
-    found = tree_world.draw(seed)
+    found = tree_world.draw(seed, **tree_world.draw_range(random.Random(seed)))
     found.bring(chunk=1 + seed % 5, batch=1 + seed % 3)
     exchange, params = found.exchange, found.session.params
     assert exchange.stage(GATE, found.id) is Stage.PROVED

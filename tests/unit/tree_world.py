@@ -27,7 +27,7 @@ from settlement.reference.orders import Order, SignedOrder, encode_all, order_ha
 from settlement.reference.product_id import ENERGY
 from settlement.reference.record import BUY, NO_ADDRESS
 from settlement.reference.schedule import Schedule, SignedSchedule
-from settlement.reference.session import NO_PARENT, UNLIMITED_WH, Grid
+from settlement.reference.session import NO_PARENT, UNLIMITED_WH, Grid, SessionParams
 
 DAY, WINDOW_LENGTH = world.DAY, world.WINDOW_LENGTH
 OPENING, GATE, DAY_END = world.OPENING, world.GATE, world.DAY_END
@@ -100,6 +100,20 @@ def make_exchange(
 LIMITS = (100_000, 150_000, 150_000, 150_001, 200_000, 250_000)
 QUANTITIES = (0, 1, 3, 700, 700, 1000, 2999)
 
+RANGES = ((-2_000_000, 6_000_000), (150_000, 200_000), (-40_000_000, 150_001), (150_001, 150_001), (-7, -5))
+"""Floors and caps: all limits fit, some are cut, most are alike, all lie below zero."""
+
+
+def draw_range(dice: random.Random) -> dict[str, int]:
+    """Mostly the usual floor and cap."""
+    floor, cap = dice.choice((RANGES[0], *RANGES))
+    return {"floor": floor, "cap": cap}
+
+
+def draw_limit(dice: random.Random, params: SessionParams) -> int:
+    """One that the session allows."""
+    return max(params.floor, min(params.cap, dice.choice(LIMITS)))
+
 
 def draw_orders(dice: random.Random, session: Session, count: int) -> list[Order]:
     """Orders of homes in their own zone (seldom in another), plain and flexible."""
@@ -129,7 +143,7 @@ def draw_order(dice: random.Random, session: Session, nonce: int) -> Order:
     }
     if dice.random() < 0.25:
         energy, most = dice.randint(1, 5000), dice.randint(1, 2500)
-        limit = dice.choice(LIMITS)
+        limit = draw_limit(dice, session.params)
         return FlexibleSchedule(
             **common, windows=count, energy_wh=energy, max_wh_per_window=most, limit_micro_per_kwh=limit
         )
@@ -137,7 +151,7 @@ def draw_order(dice: random.Random, session: Session, nonce: int) -> Order:
         **common,
         quality=dice.choice(session.grid.qualities),
         quantity_wh=tuple(dice.choice(QUANTITIES) for _ in range(count)),
-        limit_micro_per_kwh=tuple(dice.choice(LIMITS) for _ in range(count)),
+        limit_micro_per_kwh=tuple(draw_limit(dice, session.params) for _ in range(count)),
     )
 
 
