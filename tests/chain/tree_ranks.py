@@ -6,8 +6,8 @@ hops over tight constraints that lead to it. What hangs together without reachin
 must begin somewhere: one entry of it, which nothing supports, is given the least rank. So only that one gives
 the posting away.
 
-A single entry can be moved too, and those that must follow it. There the ranks are flat: zones that a line
-holds together have the same, so that they would hold each other, if equal ranks could.
+A single entry can be moved too, and those that must follow it. There the ranks are flat: what a line holds
+together, or any constraint, has the same, so that entries would hold each other, if equal ranks could.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from settlement.reference.potential import Potential
 from settlement.reference.schedule import SignedSchedule
 
 Maker = Callable[[random.Random, Plan], Iterator[Plan]]
+Over = Callable[["Side", Constraints], Bools]
+"""Over which of the constraints ranks do not rise."""
 
 STEPS = (1, 1_000, 2**30)
 MOST_ENTRIES = 6
@@ -95,13 +97,13 @@ class Side:
         where = value[one.head] == value[one.tail] + one.cost
         return Constraints(one.tail[where], one.head[where], one.cost[where])
 
-    def ranked(self, value: Ints, first: int | None = None) -> Ints:
-        """Ranks that support all of `value`, but for one entry of each part that nothing holds: `first`, with
-        which they are flat over lines, or any.
+    def ranked(self, value: Ints, first: int | None = None, over: Over | None = None) -> Ints:
+        """Ranks that support all of `value`, but for one entry of each part that nothing holds: `first`, or
+        any. They are flat over what `over` says.
         """
         ground, tight = self.nodes.ground, self.tight(value)
-        lines = self.is_line(tight) & (first is not None)
-        hops = Constraints(tight.tail, tight.head, ((tight.tail <= ground) & ~lines).astype(np.int64))
+        flat = np.zeros(len(tight.tail), bool) if over is None else over(self, tight)
+        hops = Constraints(tight.tail, tight.head, ((tight.tail <= ground) & ~flat).astype(np.int64))
         start = np.where(value == self.most, 0, UNREACHED)
         start[ground] = GROUND_RANK
         if first is not None:
@@ -110,20 +112,26 @@ class Side:
         while (rank[:ground] >= UNREACHED).any():
             start[int(np.argmax(rank[:ground] >= UNREACHED))] = 0
             rank = relax(start, hops)
-        return np.minimum(rank, 2**32 - 1)
+        return np.clip(rank, 0, 2**32 - 1)
 
     def is_line(self, constraints: Constraints) -> Bools:
         zones = self.nodes.zone.size
         return (constraints.tail < zones) & (constraints.head < zones)
 
-    def held_by_lines(self) -> list[int]:
-        """Zones' entries that could be lower, those first that a line bounds from both sides."""
-        free = np.flatnonzero(self.value[: self.nodes.zone.size] > self.other[: self.nodes.zone.size])
+    def free(self) -> list[int]:
+        """Posted entries that could be lower, those first that bound each other in a circle."""
+        ground, circles = self.nodes.ground, self.circles()
+        found = np.flatnonzero(self.value[:ground] > self.other[:ground])
+        return sorted(found.tolist(), key=lambda node: (not circles[node], node))
+
+    def circles(self) -> Bools:
+        """[nodes] which lie on a circle of tight constraints."""
         tight = self.tight(self.value)
-        lines = self.is_line(tight)
-        arcs = set(zip(tight.tail[lines].tolist(), tight.head[lines].tolist(), strict=True))
-        both = {tail for tail, head in arcs if (head, tail) in arcs}
-        return sorted(free.tolist(), key=lambda node: (node not in both, node))
+        reaches = np.zeros((self.nodes.count, self.nodes.count), bool)
+        reaches[tight.tail, tight.head] = True
+        for _ in range(self.nodes.count.bit_length()):
+            reaches |= reaches @ reaches
+        return np.diagonal(reaches)
 
 
 def sides(found: Solved) -> tuple[Side, Side]:
@@ -151,21 +159,29 @@ def whole(lowest_: bool) -> Maker:
         side = sides(found)[lowest_]
         for step in STEPS:
             value = side.moved(step)
-            if (value != side.value).any():
+            if (value != side.value)[: found.nodes.ground].any():
                 yield posted(plan, found.nodes, *with_value(found, lowest_, value, side.ranked(value)))
 
     return make
 
 
-def single(lowest_: bool) -> Maker:
+def over_lines(side: Side, constraints: Constraints) -> Bools:
+    return side.is_line(constraints)
+
+
+def over_all(side: Side, constraints: Constraints) -> Bools:
+    return constraints.tail != side.nodes.ground
+
+
+def single(lowest_: bool, over: Over) -> Maker:
     """One entry and what must follow it."""
 
     def make(_: random.Random, plan: Plan) -> Iterator[Plan]:
         found = solved(plan)
         side = sides(found)[lowest_]
-        for node in side.held_by_lines()[:MOST_ENTRIES]:
+        for node in side.free()[:MOST_ENTRIES]:
             value = side.held_back(node, 2**30)
-            rank = side.ranked(value, first=node)
+            rank = side.ranked(value, node, over)
             yield posted(plan, found.nodes, *with_value(found, lowest_, value, rank))
 
     return make
@@ -220,6 +236,8 @@ def at_price(plan: Plan, own: PreparedZone) -> list[tuple[int, int]]:
 RANKS = {
     "a lower highest, ranks recomputed": whole(lowest_=False),
     "a higher lowest, ranks recomputed": whole(lowest_=True),
-    "an entry of the highest lower, ranks flat over lines": single(lowest_=False),
-    "an entry of the lowest higher, ranks flat over lines": single(lowest_=True),
+    "an entry of the highest lower, ranks flat over lines": single(lowest_=False, over=over_lines),
+    "an entry of the lowest higher, ranks flat over lines": single(lowest_=True, over=over_lines),
+    "an entry of the highest lower, ranks all alike": single(lowest_=False, over=over_all),
+    "an entry of the lowest higher, ranks all alike": single(lowest_=True, over=over_all),
 }

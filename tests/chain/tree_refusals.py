@@ -110,6 +110,8 @@ PLANS_REFUSED: dict[str, frozenset[str]] = {
     "a higher lowest, ranks recomputed": HELD,
     "an entry of the highest lower, ranks flat over lines": HELD,
     "an entry of the lowest higher, ranks flat over lines": HELD,
+    "an entry of the highest lower, ranks all alike": HELD,
+    "an entry of the lowest higher, ranks all alike": HELD,
     "more at the price": frozenset({"MarginalMismatch"}),
     "less at the price": frozenset({"MarginalExceeded", "MarginalOutOfRange"}),
     "more of it fills": FILLS | {"MarginalOutOfRange"},
