@@ -27,7 +27,7 @@ from settlement.chain.operator import ClearedSession
 from settlement.reference.flexible import SignedFlexible
 from settlement.reference.orders import SignedOrder
 
-SEEDS = range(int(os.environ.get("TREE_DAYS", "16")))
+SEEDS = range(int(os.environ.get("TREE_DAYS", "32")))
 
 
 @pytest.fixture(scope="module")
