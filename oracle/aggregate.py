@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from oracle.day import FLAGS, Day, Flags, MeterDay, Wh, frozen
+from oracle.day import FLAGS, OUT_OF_SERVICE, Day, Flags, MeterDay, Wh, frozen
 from oracle.errors import OutOfRange, UnknownAccount, UnknownReading, WrongShape
 from oracle.messages import EXPORT
 from oracle.registry import MeterRegistry
@@ -46,11 +47,12 @@ class AccountDay:
 
 
 def aggregate(readings: MeterDay, registry: MeterRegistry) -> AccountDay:
-    """Sum the rows of each account; one without a meter is zero by default. UnknownReading if a window is
-    still missing.
+    """Sum the rows of each account. In each window only those in service count, and where there is none (an
+    account without a meter too) it is zero by default. UnknownReading if a window is still missing.
 
     int64 is safe: an account would need 2^33 meters to overflow it.
     """
+    readings.refuse_missing()
     accounts = registry.accounts
     place = {account: row for row, account in enumerate(accounts)}
     owner = np.array([place[registry[meter_id].account] for meter_id, _ in readings.series], np.int64)
@@ -62,5 +64,14 @@ def aggregate(readings: MeterDay, registry: MeterRegistry) -> AccountDay:
         starts = np.flatnonzero(np.diff(owner[order], prepend=-1))
         rows = owner[order][starts]
         metered[rows] = np.add.reduceat((readings.wh * sign[:, None])[order], starts, axis=0)
-        flags[rows] = np.maximum.reduceat(readings.flags[order], starts, axis=0)
+        flags[rows] = _worst(readings.flags[order], starts)
     return AccountDay(readings.day, accounts, metered, flags)
+
+
+def _worst(flags: Flags, starts: npt.NDArray[np.intp]) -> Flags:
+    """The worst flag of each group of rows, beginning at `starts`, by window; DEFAULT where all are out of
+    service.
+    """
+    ranks = np.where(flags == OUT_OF_SERVICE, 0, flags + 1)
+    worst = np.maximum.reduceat(ranks, starts, axis=0)
+    return np.where(worst == 0, DEFAULT, worst - 1).astype(np.uint8)

@@ -12,14 +12,15 @@ commitments, not salts, so erasing a salt changes no root and no other proof. Se
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from oracle.cells import RECORD_BYTES, Cells, cells_of, records
 from oracle.day import FLAGS, MeterDay
-from oracle.errors import BadMessage, ErasedSalt, OutOfRange, UnknownReading
+from oracle.errors import BadMessage, ErasedSalt, OutOfRange, WrongShape
 from oracle.messages import Reading, ReadingKey, decode, encode
 from oracle.salts import SALT_BYTES, Salts
+from oracle.tree import Tree, grow
 from settlement.reference import merkle
 from settlement.reference.eip712 import keccak
 from settlement.reference.errors import Refused
@@ -29,21 +30,30 @@ from settlement.reference.errors import Refused
 class Commitments:
     """The leaves of one posting. Holds nothing that must be erased."""
 
-    keys: tuple[ReadingKey, ...]
+    keys: Cells
     """What each leaf commits to, ascending."""
-    leaves: tuple[bytes, ...]
-    root: bytes
+    tree: Tree
+
+    @property
+    def root(self) -> bytes:
+        return self.tree.root
+
+    @property
+    def leaves(self) -> tuple[bytes, ...]:
+        """All leaves, 32 bytes each."""
+        return tuple(self.tree.leaf(index) for index in range(len(self.keys)))
 
     def index(self, key: ReadingKey) -> int:
         """The position of a reading's leaf; UnknownReading."""
-        index = bisect_left(self.keys, key)
-        if self.keys[index : index + 1] != (key,):
-            raise UnknownReading(key)
-        return index
+        return self.keys.place(key)
+
+    def leaf(self, key: ReadingKey) -> bytes:
+        """Its commitment, which outlives its salt; UnknownReading."""
+        return self.tree.leaf(self.index(key))
 
     def proof(self, key: ReadingKey) -> tuple[bytes, ...]:
         """The 20 siblings of its leaf, lowest first. Needs no salt."""
-        return tuple(merkle.proof(self.leaves, self.index(key)))
+        return self.tree.proof(self.index(key))
 
 
 @dataclass(frozen=True)
@@ -67,20 +77,26 @@ def commitment(salt: bytes, reading: Reading, flag: int) -> bytes:
 
 
 def commit(readings: MeterDay, salts: Salts) -> Commitments:
-    """Commit to every cell of the day.
+    """Commit to every cell of the day that is in service: the leaves that `commitment` makes of each.
 
-    ErasedSalt if a cell has no salt, UnknownReading if one is still missing, OutOfRange above 2^20 - 1 cells
-    (a zone that large is split).
+    ErasedSalt if a cell has no salt, UnknownReading if one is still missing, WrongShape for the salts of
+    another day, OutOfRange above 2^20 - 1 cells (a zone that large is split).
     """
-    if readings.wh.size > merkle.MOST_LEAVES:
-        raise OutOfRange(readings.wh.size, f"a posting commits to at most {merkle.MOST_LEAVES} readings")
-    keys, leaves = [], []
-    for reading, flag in readings.cells():
-        if reading.key not in salts:
-            raise ErasedSalt(reading.key)
-        keys.append(reading.key)
-        leaves.append(commitment(salts[reading.key], reading, flag))
-    return Commitments(tuple(keys), tuple(leaves), merkle.root(leaves))
+    cells = cells_of(readings)
+    if len(cells) > merkle.MOST_LEAVES:
+        raise OutOfRange(len(cells), f"a posting commits to at most {merkle.MOST_LEAVES} readings")
+    if not cells.same_as(salts.cells):
+        raise WrongShape("salts", "they are of another day or other registers")
+    blob, salted = records(readings, cells), salts.whole()
+    leaves = [
+        keccak(
+            b"\x00"
+            + salted[SALT_BYTES * place : SALT_BYTES * (place + 1)]
+            + blob[RECORD_BYTES * place : RECORD_BYTES * (place + 1)]
+        )
+        for place in range(len(cells))
+    ]
+    return Commitments(cells, grow(b"".join(leaves)))
 
 
 def open_reading(commitments: Commitments, readings: MeterDay, salts: Salts, key: ReadingKey) -> Opening:
@@ -88,7 +104,7 @@ def open_reading(commitments: Commitments, readings: MeterDay, salts: Salts, key
     index = commitments.index(key)
     if key not in salts:
         raise ErasedSalt(key)
-    row, column = readings.row(key.meter_id, key.register), readings.day.column(key.window_index)
+    row, column = commitments.keys.cell(index)
     flag = int(readings.flags[row, column])
     message = encode(readings.reading(row, column))
     return Opening(message, flag, salts[key], index, commitments.proof(key))

@@ -20,9 +20,15 @@ from settlement.reference.posting import ACTUAL, DEFAULT, ESTIMATED
 
 MISSING = 255
 """Flag of a window that nothing is known of yet. Never posted: estimation leaves none."""
+OUT_OF_SERVICE = 254
+"""Flag of a window in which the register did not serve its account: not installed yet, or replaced. It is
+never estimated, adds nothing to its account, and is not committed to.
+"""
 FLAGS = (ACTUAL, ESTIMATED, DEFAULT)
+"""What a posted window can be, from best to worst."""
 
 Wh = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Flags = npt.NDArray[np.uint8]
 Sequences = npt.NDArray[np.uint64]
 
@@ -62,7 +68,7 @@ class MeterDay:
     wh: Wh
     """(S, W), 0 <= wh < 2^30; 0 where nothing is known."""
     flags: Flags
-    """(S, W), ACTUAL, ESTIMATED, DEFAULT or MISSING."""
+    """(S, W), ACTUAL, ESTIMATED, DEFAULT, MISSING or OUT_OF_SERVICE."""
     sequence: Sequences
     """(S, W), the sequence of an actual reading, 0 for anything else."""
 
@@ -74,6 +80,8 @@ class MeterDay:
             raise WrongShape("series", "rows must ascend by meter and register")
         if self.wh.size and (self.wh.min() < 0 or self.wh.max() >= WH_BOUND):
             raise OutOfRange("wh", "a window's energy is from 0 to 2^30 - 1")
+        if (self.wh[self.flags == OUT_OF_SERVICE] != 0).any():
+            raise OutOfRange("wh", "a register out of service measures nothing")
 
     def replace(self, wh: Wh, flags: Flags, sequence: Sequences | None = None) -> MeterDay:
         """The same rows and windows with other values."""
@@ -92,22 +100,32 @@ class MeterDay:
         )
 
     def cells(self) -> Iterator[tuple[Reading, int]]:
-        """(reading, flag) of every cell in ascending (meter, register, window) order; UnknownReading if one
-        is still missing.
+        """(reading, flag) of every cell in service, in ascending (meter, register, window) order;
+        UnknownReading if one is still missing.
         """
-        for row in range(len(self.series)):
-            for column in range(self.day.windows):
-                reading, flag = self.reading(row, column), int(self.flags[row, column])
-                if flag not in FLAGS:
-                    raise UnknownReading(reading.key, "it was not estimated")
-                yield reading, flag
+        self.refuse_missing()
+        for row, column in zip(*np.nonzero(self.flags != OUT_OF_SERVICE), strict=True):
+            yield self.reading(int(row), int(column)), int(self.flags[row, column])
+
+    def refuse_missing(self) -> None:
+        """UnknownReading for the first cell that nothing is known of, or whose flag is none."""
+        unknown = ~np.isin(self.flags, (*FLAGS, OUT_OF_SERVICE))
+        if unknown.any():
+            row, column = divmod(int(unknown.argmax()), self.day.windows)
+            raise UnknownReading(self.reading(row, column).key, "it was not estimated")
 
     def row(self, meter_id: bytes, register: int) -> int:
         """The row of a register; UnknownReading."""
-        row = bisect_left(self.series, (meter_id, register))
-        if self.series[row : row + 1] != ((meter_id, register),):
+        row = row_of(self.series, (meter_id, register))
+        if row is None:
             raise UnknownReading(ReadingKey(meter_id, register, self.day.first_window))
         return row
+
+
+def row_of(series: tuple[tuple[bytes, int], ...], register: tuple[bytes, int]) -> int | None:
+    """The place of (meter id, register) in ascending series, None if it is not there."""
+    row = bisect_left(series, register)
+    return row if series[row : row + 1] == (register,) else None
 
 
 def frozen(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: type) -> npt.NDArray[Any]:
@@ -126,3 +144,18 @@ def blank(day: Day, series: tuple[tuple[bytes, int], ...]) -> MeterDay:
     shape = (len(series), day.windows)
     missing = np.full(shape, MISSING, np.uint8)
     return MeterDay(day, series, np.zeros(shape, np.int64), missing, np.zeros(shape, np.uint64))
+
+
+def only_in_service(readings: MeterDay, in_service: Mask) -> MeterDay:
+    """The day with everything outside `in_service` (S, W) taken out of it; WrongShape.
+
+    Whatever stood there is gone, an actual too: a meter measures for its account only while it serves it.
+    """
+    idle = ~frozen("in_service", in_service, readings.wh.shape, np.bool_)
+    if not idle.any():
+        return readings
+    return readings.replace(
+        np.where(idle, 0, readings.wh),
+        np.where(idle, np.uint8(OUT_OF_SERVICE), readings.flags),
+        np.where(idle, np.uint64(0), readings.sequence),
+    )

@@ -9,10 +9,15 @@ count is returned with the reason, first failing check first, in this order:
     WRONG_LENGTH     another window length than the day's
     OUTSIDE_DAY      a window that the day does not have
     TOO_LARGE        2^30 Wh or more
-    BAD_SIGNATURE    the registered key did not sign it
+    NOT_IN_SERVICE   its meter did not serve its account then, or had no key
+    REVOKED_KEY      the key of that window was revoked
+    BAD_SIGNATURE    the key of that window did not sign it
     DUPLICATE        the same message again: it counts once
     SUPERSEDED       a higher sequence of the same reading came too
     EQUIVOCATION     the meter signed two different values under one sequence
+
+Further reasons are given where readings arrive (`oracle.live`) and where they are validated
+(`oracle.validation`).
 
 Equivocation needs two valid signatures, so nobody but the meter can cause it. If it is at the highest
 sequence, none of those values counts and the oracle does not fall back on an older one (whoever could choose
@@ -30,7 +35,7 @@ from enum import Enum
 import numpy as np
 
 from oracle.day import Day, MeterDay, blank
-from oracle.errors import BadMessage
+from oracle.errors import BadMessage, BadMeterKey, RevokedKey
 from oracle.messages import WH_BOUND, Reading, ReadingKey, SignedReading, decode, normalise, verify
 from oracle.registry import MeterRegistry
 from settlement.reference.posting import ACTUAL
@@ -44,11 +49,22 @@ class Reason(Enum):
     WRONG_LENGTH = "another window length than the day's"
     OUTSIDE_DAY = "window outside the day"
     TOO_LARGE = "2^30 Wh or more"
+    NOT_IN_SERVICE = "its meter was not in service, or had no key"
+    REVOKED_KEY = "its meter's key was revoked"
     BAD_SIGNATURE = "signature does not verify"
     DUPLICATE = "the same reading again"
     SUPERSEDED = "a higher sequence counts"
     EQUIVOCATION = "two values under one sequence"
     OVER_CAPACITY = "more than its connection can carry"
+    CLOCK = "arrived before its window was over"
+    STUCK = "the same value for too long"
+    ZERO_RUN = "zero for too long"
+    SURGE = "many times everything else of its day"
+    SPIKE = "far above the third highest of its day"
+    SUM = "does not sum to the register's advance"
+    TRUNCATED = "not a whole number of readings"
+    WRONG_TOPIC = "sent in the name of another meter"
+    OVER_QUOTA = "more readings than a meter may send in a day"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +105,7 @@ Verifier = Callable[[Sequence[tuple[SignedReading, Reading]], MeterRegistry], Se
 
 def verify_all(pairs: Sequence[tuple[SignedReading, Reading]], registry: MeterRegistry) -> list[bool]:
     """Whether each message is signed by its registered meter; about 12,000 a second on one core."""
-    return [verify(s.message, s.signature, registry.public_key(r.meter_id)) for s, r in pairs]
+    return [verify(s.message, s.signature, registry.key_of(r)) for s, r in pairs]
 
 
 def take(
@@ -153,7 +169,22 @@ def _misplaced(reading: Reading, registry: MeterRegistry, day: Day) -> Reason | 
         return Reason.WRONG_LENGTH
     if reading.window_index not in day:
         return Reason.OUTSIDE_DAY
-    return Reason.TOO_LARGE if reading.wh >= WH_BOUND else None
+    return unsound(reading, registry)
+
+
+def unsound(reading: Reading, registry: MeterRegistry) -> Reason | None:
+    """Why a registered meter's reading cannot count, whatever day it is asked for; its signature aside."""
+    if reading.wh >= WH_BOUND:
+        return Reason.TOO_LARGE
+    if reading.start_s not in registry[reading.meter_id].service:
+        return Reason.NOT_IN_SERVICE
+    try:
+        registry.key_of(reading)
+    except RevokedKey:
+        return Reason.REVOKED_KEY
+    except BadMeterKey:
+        return Reason.NOT_IN_SERVICE
+    return None
 
 
 def _choose(

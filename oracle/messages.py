@@ -83,6 +83,16 @@ class Reading:
         """Meter, register and window."""
         return ReadingKey(self.meter_id, self.register, self.window_index)
 
+    @property
+    def start_s(self) -> int:
+        """Unix seconds of the start of its window."""
+        return self.window_index * self.window_length_s
+
+    @property
+    def end_s(self) -> int:
+        """Unix seconds of the end of its window."""
+        return self.start_s + self.window_length_s
+
 
 @dataclass(frozen=True, slots=True)
 class SignedReading:

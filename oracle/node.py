@@ -18,18 +18,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from oracle.aggregate import AccountDay, aggregate
 from oracle.commitments import Commitments, commit
-from oracle.day import Day, MeterDay
+from oracle.correcting import CorrectedDay, Correcting, correct
+from oracle.day import Day, Mask, MeterDay, only_in_service
 from oracle.errors import BadNodeSignature, SplitQuorum, TooFewSigners
 from oracle.estimation import History, estimate
 from oracle.intake import Intake, Verifier, take, to_day, verify_all
 from oracle.messages import SignedReading
 from oracle.posting import ACCOUNTS_PER_PART, PostedDay, build, collect, node_address, sign_posting, signer_of
+from oracle.registers import RegisterReads
 from oracle.registry import MeterRegistry
 from oracle.salts import Salts, derive_all
-from oracle.validation import Failure, capacities_wh, validate
+from oracle.validation import RULES, Evidence, Failure, Rules, capacities_wh, validate
 from settlement.reference.errors import Refused
 
 
@@ -53,6 +56,13 @@ class DayInputs:
     sequence: int = 1
     """Grows with each posting of the same zone and day."""
     accounts_per_part: int = ACCOUNTS_PER_PART
+    reads: RegisterReads | None = None
+    """Register reads at bounds of the day's windows, where there are any."""
+    in_service: Mask | None = None
+    """(S, W) where each of the registry's series serves its account, if more is known than the registry
+    says.
+    """
+    rules: Rules = RULES
 
 
 @dataclass(frozen=True)
@@ -67,17 +77,34 @@ class Computed:
     intake: Intake = field(repr=False)
     failures: tuple[Failure, ...] = ()
     """Signed readings that validation took out."""
+    warnings: tuple[Failure, ...] = ()
+    """Doubtful ones that stayed."""
+
+
+class Signable(Protocol):
+    """What nodes sign: a posting, or a correction."""
+
+    def digest(self, separator: bytes) -> bytes:
+        """Under the Exchange's domain separator."""
+        ...
+
+    def is_whole(self) -> bool:
+        """Whether the calldata beside it is what it names."""
+        ...
+
+
+S = TypeVar("S", bound=Signable)
 
 
 @dataclass(frozen=True)
-class Vote:
+class Vote(Generic[S]):
     """A node's signature under what it computed."""
 
     node: bytes
     """20-byte address."""
     digest: bytes
     signature: bytes
-    posted: PostedDay
+    posted: S
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +116,10 @@ class Dissent:
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """A posting that enough nodes signed."""
+class Agreement(Generic[S]):
+    """A posting or correction that enough nodes signed."""
 
-    posted: PostedDay
+    posted: S
     digest: bytes
     signatures: tuple[bytes, ...]
     """One a node, ascending by address: at least the quorum, at most every node."""
@@ -107,10 +134,14 @@ def compute(inputs: DayInputs, verifier: Verifier = verify_all) -> Computed:
     whatever is wrong with a reading is in the result, not raised.
     """
     intake = take(inputs.batch, inputs.registry, inputs.day, verifier)
-    arrived = to_day(intake, inputs.registry, inputs.day)
+    serving = inputs.registry.in_service(inputs.day)
+    if inputs.in_service is not None:
+        serving = serving & inputs.in_service
+    arrived = only_in_service(to_day(intake, inputs.registry, inputs.day), serving)
     capacities = capacities_wh(inputs.registry, inputs.day.window_length_s)
-    valid, failures = validate(arrived, capacities)
-    readings = estimate(valid, inputs.history)
+    evidence = Evidence(capacities, inputs.history, inputs.reads)
+    valid, failures, warnings = validate(arrived, evidence, inputs.rules)
+    readings = estimate(valid, inputs.history, inputs.reads, capacities)
     accounts = aggregate(readings, inputs.registry)
     salts = derive_all(inputs.day_key, inputs.zone, inputs.sequence, readings)
     commitments = commit(readings, salts)
@@ -123,7 +154,7 @@ def compute(inputs: DayInputs, verifier: Verifier = verify_all) -> Computed:
         deficit=inputs.deficit,
         accounts_per_part=inputs.accounts_per_part,
     )
-    return Computed(posted, accounts, readings, commitments, salts, intake, failures)
+    return Computed(posted, accounts, readings, commitments, salts, intake, failures, warnings)
 
 
 class OracleNode:
@@ -138,23 +169,42 @@ class OracleNode:
 
     def vote(
         self, inputs: DayInputs, separator: bytes, verifier: Verifier = verify_all
-    ) -> tuple[Vote, Computed]:
+    ) -> tuple[Vote[PostedDay], Computed]:
         """Compute the day from the node's own inputs and sign it under the Exchange's domain separator."""
         computed = compute(inputs, verifier)
-        digest = computed.posted.digest(separator)
-        signature = sign_posting(digest, self._private_key)
-        return Vote(self.address, digest, signature, computed.posted), computed
+        return self.sign(computed.posted, separator), computed
+
+    def vote_again(
+        self,
+        inputs: DayInputs,
+        standing: AccountDay,
+        given: Correcting,
+        separator: bytes,
+        verifier: Verifier = verify_all,
+    ) -> tuple[Vote[CorrectedDay], Computed]:
+        """Compute the day from what is known now, and sign what differs from what stands. `inputs` has a day
+        key of its own, and a sequence that no posting of the day had.
+        """
+        computed = compute(inputs, verifier)
+        corrected = correct(standing, computed.accounts, computed.commitments.root, given)
+        return self.sign(corrected, separator), computed
+
+    def sign(self, made: S, separator: bytes) -> Vote[S]:
+        """The node's vote for what it computed."""
+        digest = made.digest(separator)
+        return Vote(self.address, digest, sign_posting(digest, self._private_key), made)
 
 
-def agree(votes: Iterable[Vote], nodes: Collection[bytes], quorum: int, separator: bytes) -> Agreement:
-    """The one posting that at least `quorum` of `nodes` signed. A vote is believed only as far as it is
-    checked here: its digest must be its posting's, its parts the posting's, its signature the node's.
+def agree(votes: Iterable[Vote[S]], nodes: Collection[bytes], quorum: int, separator: bytes) -> Agreement[S]:
+    """The one posting, or correction, that at least `quorum` of `nodes` signed. A vote is believed only as
+    far as it is checked here: its digest must be its posting's, its parts the posting's, its signature the
+    node's.
 
     A node that signed two postings counts for neither. TooFewSigners if no posting has a quorum; SplitQuorum
     if two have (possible only where 2 quorum <= n).
     """
     sound, unsound = _check_votes(votes, nodes, separator)
-    camps: dict[bytes, dict[bytes, Vote]] = defaultdict(dict)
+    camps: dict[bytes, dict[bytes, Vote[S]]] = defaultdict(dict)
     for vote in sound:
         camps[vote.digest][vote.node] = vote
     for node in _double_voters(sound):
@@ -174,8 +224,8 @@ def agree(votes: Iterable[Vote], nodes: Collection[bytes], quorum: int, separato
 
 
 def _check_votes(
-    votes: Iterable[Vote], nodes: Collection[bytes], separator: bytes
-) -> tuple[list[Vote], dict[bytes, str]]:
+    votes: Iterable[Vote[S]], nodes: Collection[bytes], separator: bytes
+) -> tuple[list[Vote[S]], dict[bytes, str]]:
     """The votes that are what they say, and why each other one is not."""
     sound, unsound = [], {}
     for vote in votes:
@@ -187,14 +237,14 @@ def _check_votes(
     return sound, unsound
 
 
-def _double_voters(sound: Iterable[Vote]) -> list[bytes]:
+def _double_voters(sound: Iterable[Vote[S]]) -> list[bytes]:
     digests: dict[bytes, set[bytes]] = defaultdict(set)
     for vote in sound:
         digests[vote.node].add(vote.digest)
     return sorted(node for node, signed in digests.items() if len(signed) > 1)
 
 
-def _fault(vote: Vote, nodes: Collection[bytes], separator: bytes) -> str | None:
+def _fault(vote: Vote[S], nodes: Collection[bytes], separator: bytes) -> str | None:
     if vote.node not in nodes:
         return "is no oracle node"
     try:
@@ -209,7 +259,10 @@ def _fault(vote: Vote, nodes: Collection[bytes], separator: bytes) -> str | None
 
 
 def _dissents(
-    unsound: dict[bytes, str], camps: dict[bytes, dict[bytes, Vote]], winner: bytes, nodes: Collection[bytes]
+    unsound: dict[bytes, str],
+    camps: dict[bytes, dict[bytes, Vote[S]]],
+    winner: bytes,
+    nodes: Collection[bytes],
 ) -> tuple[Dissent, ...]:
     why = dict(unsound)
     for digest, camp in sorted(camps.items()):

@@ -10,7 +10,8 @@ derived from one random 32-byte *day key* that the nodes share for one posting. 
     3. when the posting is on chain, every node deletes the day key. From here on a salt exists only in the
        stores;
     4. to erase a reading, every node deletes its salt (and its copy of the read). Other readings keep their
-       salts, and their proofs need of an erased neighbour only its commitment: totals and proofs stay valid.
+       salts, and their proofs need of an erased neighbour only its commitment: totals (`oracle.totals`) and
+       proofs stay valid.
 
 What this gives
 - Hiding: a register's Wh has few likely values, so an unsalted hash would be guessed in a moment.
@@ -28,6 +29,8 @@ What it does not give
 - Erasure against a node that keeps the key or the salts: forgetting is a promise of all n nodes, not of a
   quorum.
 - Secrecy from the oracle nodes themselves: they see every read in the clear; that is their task.
+- Secrecy of what follows from the posted total: it is public, and with an account's other reads of a window
+  open the erased one is what is left. Erase all of that window, then the total says no more than it did.
 - Secrecy of a read that was disclosed: an opening that somebody else has copied cannot be called back.
 - A meter does not know the day key. A participant who wants to open a commitment asks any node for the salt,
   or, for a challenge, shows the meter's signed message, which needs no salt.
@@ -36,44 +39,88 @@ What it does not give
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from oracle.day import MeterDay
-from oracle.errors import OutOfRange, UnknownReading
+import numpy as np
+
+from oracle.cells import RECORD_BYTES, Cells, cells_of, records
+from oracle.day import Mask, MeterDay
+from oracle.errors import ErasedSalt, OutOfRange, UnknownReading
 from oracle.messages import Reading, ReadingKey, encode
 
 SALT_BYTES = 32
 DAY_KEY_BYTES = 32
 
-Salts = Mapping[ReadingKey, bytes]
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Salts(Mapping[ReadingKey, bytes]):
+    """The salts of a posting's readings, but for those that were erased."""
+
+    cells: Cells
+    blob: bytes
+    """32 bytes a cell; zeros where it was erased."""
+    kept: Mask
+    """(N,)"""
+
+    def __getitem__(self, key: ReadingKey) -> bytes:
+        place = self.cells.place(key) if key in self.cells else None
+        if place is None or not self.kept[place]:
+            raise KeyError(key)
+        return self.blob[SALT_BYTES * place : SALT_BYTES * (place + 1)]
+
+    def __iter__(self) -> Iterator[ReadingKey]:
+        return (self.cells[int(place)] for place in np.flatnonzero(self.kept))
+
+    def __len__(self) -> int:
+        return int(self.kept.sum())
+
+    def whole(self) -> bytes:
+        """All of them in the order of the cells; ErasedSalt for the first that is not there."""
+        if not self.kept.all():
+            raise ErasedSalt(self.cells[int(self.kept.argmin())])
+        return self.blob
 
 
 def derive(day_key: bytes, zone: int, posting_sequence: int, reading: Reading, flag: int) -> bytes:
     """The 32-byte salt of one reading in one posting; OutOfRange if the key is not 32 bytes."""
-    if len(day_key) != DAY_KEY_BYTES:
-        raise OutOfRange(len(day_key), f"a day key is {DAY_KEY_BYTES} random bytes")
-    identity = b"".join(
-        (
-            b"trellis/salt",
-            zone.to_bytes(4, "big"),
-            posting_sequence.to_bytes(4, "big"),
-            encode(reading),
-            bytes((flag,)),
-        )
-    )
-    return hmac.digest(day_key, identity, "sha256")
+    return _finish(_begin(day_key, zone, posting_sequence), encode(reading) + bytes((flag,)))
 
 
 def derive_all(day_key: bytes, zone: int, posting_sequence: int, readings: MeterDay) -> Salts:
-    """A salt for every cell of the day, in the order of the commitments."""
-    return MappingProxyType(
-        {r.key: derive(day_key, zone, posting_sequence, r, flag) for r, flag in readings.cells()}
-    )
+    """A salt for every cell of the day that is in service, as `derive` makes them. OutOfRange;
+    UnknownReading if a reading is still missing.
+    """
+    cells, begun = cells_of(readings), _begin(day_key, zone, posting_sequence)
+    blob = records(readings, cells)
+    starts = range(0, len(blob), RECORD_BYTES)
+    salts = b"".join([_finish(begun, blob[start : start + RECORD_BYTES]) for start in starts])
+    return Salts(cells, salts, np.ones(len(cells), np.bool_))
 
 
-def erase(salts: Salts, key: ReadingKey) -> Salts:
-    """The salts without that one; UnknownReading if it is not (or no longer) among them."""
-    if key not in salts:
-        raise UnknownReading(key)
-    return MappingProxyType({k: salt for k, salt in salts.items() if k != key})
+def _begin(day_key: bytes, zone: int, posting_sequence: int) -> hmac.HMAC:
+    """The HMAC of what all salts of a posting have in common."""
+    if len(day_key) != DAY_KEY_BYTES:
+        raise OutOfRange(len(day_key), f"a day key is {DAY_KEY_BYTES} random bytes")
+    common = b"trellis/salt" + zone.to_bytes(4, "big") + posting_sequence.to_bytes(4, "big")
+    return hmac.new(day_key, common, "sha256")
+
+
+def _finish(begun: hmac.HMAC, record: bytes) -> bytes:
+    mine = begun.copy()
+    mine.update(record)
+    return mine.digest()
+
+
+def erase(salts: Salts, *keys: ReadingKey) -> Salts:
+    """The salts without those, their bytes overwritten; UnknownReading if one is not (or no longer) among
+    them. Whoever erases drops the old value too.
+    """
+    kept, blob = salts.kept.copy(), bytearray(salts.blob)
+    for key in keys:
+        place = salts.cells.place(key)
+        if not kept[place]:
+            raise UnknownReading(key, "its salt was erased")
+        kept[place] = False
+        blob[SALT_BYTES * place : SALT_BYTES * (place + 1)] = bytes(SALT_BYTES)
+    return Salts(salts.cells, bytes(blob), kept)

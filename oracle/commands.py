@@ -1,0 +1,141 @@
+"""`trellis oracle`: what it is asked. What runs is imported only when it does."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+WINDOW_S = 1800
+
+
+def register(subparsers: Any) -> None:
+    """Adds `trellis oracle` and its subcommands."""
+    parser = subparsers.add_parser(
+        "oracle",
+        help="take signed readings from a broker, durably, and see what came",
+        description="A node of the metering oracle: the broker's configuration, the service that stores "
+        "signed readings, and what is there of a day.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_broker_config(commands)
+    _add_run(commands)
+    _add_day(commands)
+
+
+def _add_broker_config(commands: Any) -> None:
+    parser = commands.add_parser(
+        "broker-config",
+        help="write the configuration of a Mosquitto for a registry's meters",
+        description="Writes mosquitto.conf, passwords, acl and credentials.json (and certificates, with "
+        "--tls-host) to a folder. A meter may publish on its own topic only, an oracle its receipts only. "
+        "Written again, passwords and authority stay as they are.",
+    )
+    parser.add_argument("--dir", type=Path, required=True, metavar="DIR", help="the broker's folder")
+    _add_registry(parser)
+    parser.add_argument(
+        "--tls-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name or address that meters call the broker by; with one or more, only TLS is spoken. Without, "
+        "it listens on this machine's loopback alone",
+    )
+    parser.add_argument(
+        "--oracle",
+        action="append",
+        metavar="NAME",
+        help="name of an oracle node, for each one (default: oracle-1)",
+    )
+    parser.add_argument("--port", type=int, metavar="N", help="(default: 8883 with TLS, else 1883)")
+    parser.add_argument(
+        "--user",
+        metavar="NAME",
+        help="system user that root's Mosquitto becomes (default: whoever writes this)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=lambda arguments: _shell().broker_config(arguments))
+
+
+def _add_run(commands: Any) -> None:
+    parser = commands.add_parser(
+        "run",
+        help="store what meters publish, until SIGTERM or Ctrl-C",
+        description="Takes signed readings from a broker. What is acknowledged is on disk. SIGHUP reads the "
+        "registry again.",
+    )
+    parser.add_argument(
+        "--broker", required=True, metavar="URL", help="mqtts://host:port, or mqtt:// locally"
+    )
+    _add_registry(parser)
+    _add_data(parser)
+    parser.add_argument(
+        "--tls-ca", type=Path, metavar="FILE", help="certificates to trust (default: the machine's)"
+    )
+    parser.add_argument(
+        "--username",
+        default="oracle-1",
+        metavar="NAME",
+        help="the node's name, at the broker and in receipts (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help="its password, or the broker's credentials.json",
+    )
+    parser.add_argument(
+        "--plaintext", action="store_true", help="allow mqtt:// to another machine: everything is readable"
+    )
+    _add_workers(parser)
+    parser.add_argument(
+        "--status-every", type=float, default=30, metavar="S", help="seconds between reports (default: 30)"
+    )
+    parser.add_argument("--json", action="store_true", help="report in JSON, one object a line")
+    parser.set_defaults(run=lambda arguments: _shell().run(arguments))
+
+
+def _add_day(commands: Any) -> None:
+    parser = commands.add_parser(
+        "day",
+        help="what is stored of a delivery day",
+        description="Chooses the readings that count among those stored, as a posting would, and counts.",
+    )
+    _add_data(parser)
+    _add_registry(parser)
+    parser.add_argument("--day", required=True, metavar="YYYY-MM-DD", help="local midnight to midnight")
+    parser.add_argument("--tz", default="UTC", metavar="ZONE", help="such as Europe/London (default: UTC)")
+    parser.add_argument(
+        "--window",
+        type=int,
+        default=WINDOW_S,
+        metavar="S",
+        help="length of a window: 300, 900, 1800 or 3600 (default: %(default)s)",
+    )
+    _add_workers(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=lambda arguments: _shell().day(arguments))
+
+
+def _add_registry(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--registry", type=Path, required=True, metavar="FILE", help="the meters, JSON")
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the node's folder")
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that verify signatures (default: 1, its own)",
+    )
+
+
+def _shell() -> Any:
+    from oracle.live import shell
+
+    return shell
