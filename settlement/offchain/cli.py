@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.out.is_dir():
         raise InputError(f"--out {arguments.out} is a directory; give a file name")
     case, clearing, document = _cleared(arguments)
-    _replace(arguments.out, document)
+    _write(arguments.out, document)
     summary = _summary(arguments, case, clearing)
     _tell(f"cleared {summary['rows']:,} rows in {time.perf_counter() - start:.2f} s", end="\n")
     print(json.dumps(summary, indent=2) if arguments.json else _sentence(summary))
@@ -120,20 +120,27 @@ def _bytes_of(file: Path) -> bytes:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
 
 
-def _replace(out: Path, document: bytes) -> None:
-    """Write beside the place first, so that a result is there whole or not at all."""
+def _write(out: Path, document: bytes) -> None:
+    """A file is there whole or not at all; a link is followed, a pipe or device is written to."""
     try:
-        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+        place = out.resolve()
+        if place.exists() and not place.is_file():
+            out.write_bytes(document)
+        else:
+            _replace(place, document)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
+
+
+def _replace(place: Path, document: bytes) -> None:
+    """Beside the place first."""
+    handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
     beside = Path(name)
     try:
         with open(handle, "wb") as file:
             file.write(document)
         beside.chmod(0o666 & ~_umask())
-        beside.replace(out)
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}") from None
+        beside.replace(place)
     finally:
         beside.unlink(missing_ok=True)
 
