@@ -102,6 +102,7 @@ abstract contract Accounts is Relay, IAccounts {
         if (pending.amountNano == 0 || pending.afterEpoch > _endedThrough()) {
             revert WithdrawalNotReady(account, pending.afterEpoch);
         }
+        if (_holds[account] != 0) revert CreditHeld(account);
         uint256 amount = pending.amountNano;
         Cash stored = _cash[account];
         Cash cash = _folded(stored);

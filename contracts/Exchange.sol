@@ -4,17 +4,25 @@ pragma solidity ^0.8.30;
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {Accounts} from "./Accounts.sol";
 import {Auction} from "./Auction.sol";
+import {Challenges} from "./Challenges.sol";
 import {Clearing} from "./Clearing.sol";
+import {Corrections} from "./Corrections.sol";
 import {Days} from "./Days.sol";
+import {Delivery} from "./Delivery.sol";
 import {Emergency} from "./Emergency.sol";
 import {EnergyToken} from "./EnergyToken.sol";
 import {Ledger, Terms} from "./Ledger.sol";
 import {Metering} from "./Metering.sol";
+import {Meters} from "./Meters.sol";
 import {Omission} from "./Omission.sol";
 import {Settlement} from "./Settlement.sol";
 import {Proof} from "./Proof.sol";
 import {IAuction} from "./interfaces/IAuction.sol";
+import {IChallenges} from "./interfaces/IChallenges.sol";
 import {IClearing} from "./interfaces/IClearing.sol";
+import {ICorrections} from "./interfaces/ICorrections.sol";
+import {IDelivery} from "./interfaces/IDelivery.sol";
+import {IMetering} from "./interfaces/IMetering.sol";
 import {IOmission} from "./interfaces/IOmission.sol";
 import {IProof} from "./interfaces/IProof.sol";
 import {Calldata} from "./libraries/Calldata.sol";
@@ -35,7 +43,17 @@ contract OmissionModule is Omission {
 }
 
 /// @title SettlementModule: code of the Exchange that runs on the Exchange's storage
-contract SettlementModule is Metering, Settlement {
+contract SettlementModule is Meters, Settlement {
+    constructor(Terms memory terms) Ledger(terms) {}
+}
+
+/// @title DeliveryModule: code of the Exchange that runs on the Exchange's storage
+contract DeliveryModule is Metering, Delivery {
+    constructor(Terms memory terms) Ledger(terms) {}
+}
+
+/// @title ChallengeModule: code of the Exchange that runs on the Exchange's storage
+contract ChallengeModule is Corrections, Challenges {
     constructor(Terms memory terms) Ledger(terms) {}
 }
 
@@ -63,13 +81,17 @@ contract Exchange is Emergency, Accounts, Days, EnergyToken {
     address public immutable proofModule;
     address public immutable settlementModule;
     address public immutable omissionModule;
+    address public immutable deliveryModule;
+    address public immutable challengeModule;
 
     constructor(
         Terms memory terms,
         ClearingModule clearing,
         ProofModule proof,
         SettlementModule settlement,
-        OmissionModule omission
+        OmissionModule omission,
+        DeliveryModule delivery,
+        ChallengeModule challenge
     ) Ledger(terms) {
         uint8 decimals = IERC20Metadata(address(terms.settlementToken)).decimals();
         if (decimals != 9) revert NotNineDecimals(decimals);
@@ -77,6 +99,8 @@ contract Exchange is Emergency, Accounts, Days, EnergyToken {
         proofModule = _checked(terms, proof);
         settlementModule = _checked(terms, settlement);
         omissionModule = _checked(terms, omission);
+        deliveryModule = _checked(terms, delivery);
+        challengeModule = _checked(terms, challenge);
     }
 
     /// @dev What is not this contract's own runs in the modules' code.
@@ -88,6 +112,8 @@ contract Exchange is Emergency, Accounts, Days, EnergyToken {
         }
         if (_proves(selector)) _delegate(proofModule);
         if (_protects(selector)) _delegate(omissionModule);
+        if (_delivers(selector)) _delegate(deliveryModule);
+        if (_corrects(selector)) _delegate(challengeModule);
         _delegate(settlementModule);
     }
 
@@ -111,6 +137,29 @@ contract Exchange is Emergency, Accounts, Days, EnergyToken {
             || selector == IOmission.releaseBond.selector || selector == IOmission.bondOf.selector
             || selector == IOmission.claimOf.selector || selector == IOmission.submittedIn.selector
             || selector == IOmission.submissionsOf.selector;
+    }
+
+    /// @dev What was metered, and who bears what was not delivered.
+    function _delivers(bytes4 selector) private pure returns (bool) {
+        return selector == IDelivery.certify.selector || selector == IMetering.postMetering.selector
+            || selector == IMetering.postDefault.selector || selector == IMetering.setOracle.selector
+            || selector == IMetering.setQuorum.selector || selector == IMetering.setSharing.selector
+            || selector == IMetering.isOracle.selector || selector == IMetering.quorum.selector;
+    }
+
+    /// @dev What corrects a day that is settled.
+    function _corrects(bytes4 selector) private pure returns (bool) {
+        return selector == ICorrections.openCorrections.selector
+            || selector == ICorrections.postCorrection.selector || selector == ICorrections.correct.selector
+            || selector == ICorrections.zoneDayOf.selector
+            || selector == IChallenges.challengeReading.selector
+            || selector == IChallenges.answerChallenge.selector
+            || selector == IChallenges.settleChallenge.selector
+            || selector == IChallenges.dropChallenge.selector
+            || selector == IChallenges.setChallengeBond.selector
+            || selector == IChallenges.bondOracles.selector || selector == IChallenges.unbondOracles.selector
+            || selector == IChallenges.challengeOf.selector || selector == IChallenges.holdsOf.selector
+            || selector == IChallenges.challengeTerms.selector;
     }
 
     /// @dev Runs the same call in a module's code on this contract's storage, and returns or reverts as it does.

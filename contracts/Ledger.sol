@@ -6,6 +6,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IAccounts} from "./interfaces/IAccounts.sol";
 import {IAuction, SessionParams, Stage} from "./interfaces/IAuction.sol";
+import {Challenge} from "./interfaces/IChallenges.sol";
 import {GridInfo, Line} from "./interfaces/IDays.sol";
 import {IEmergency} from "./interfaces/IEmergency.sol";
 import {IMetering} from "./interfaces/IMetering.sol";
@@ -59,8 +60,15 @@ struct PendingWithdrawal {
 
 struct Meter {
     address account;
+    uint32 from; // the first window that its key signs
     bytes32 x;
     bytes32 y;
+}
+
+/// @dev The windows that a rotated key of a meter signed: `from` up to and without `until`.
+struct KeyTerm {
+    uint32 from;
+    uint32 until;
 }
 
 /// @dev The latest metering of a zone and day.
@@ -72,6 +80,8 @@ struct Metered {
 /// @dev The settlement run of a day, zone after zone.
 struct Run {
     RunStage stage;
+    uint48 settledAt; // when the last zone was, then when all were certified, Unix seconds
+    bool shares; // what sellers as produced lack is shared among buyers
     uint32 zone; // under way
     uint16 parts; // of it settled, then certified, so far
     uint32 accounts; // of it settled so far
@@ -79,9 +89,31 @@ struct Run {
     bytes32 consumed; // chain over the zone's parts settled and the prices they were settled at
 }
 
+/// @dev What later runs and challenges of a zone's day build on.
+struct ZoneDay {
+    bytes32 commitments; // to the readings as last posted
+    bytes32 prices; // hash of the imbalance prices; zero while the day is settled by default
+    bytes32 link; // the chain of runs and challenges settled
+    bytes32 pending; // struct hash of the correction under way
+    uint8 run; // the last posted, from 0
+    uint16 parts; // of the correction under way, so far
+    uint32 open; // challenges
+    uint48 since; // when the last run was complete, Unix seconds
+}
+
+/// @dev A reading that was corrected by a challenge. It stands until the next run.
+struct Upheld {
+    uint64 sequence;
+    uint32 wh;
+    uint8 before; // the run before which it stands
+}
+
 /// @title Ledger: all state, and what more than one concern does with it
 /// @dev Every concern is a base on this one and adds no storage, so that the Exchange and the modules it delegates to share one layout.
 abstract contract Ledger is AccessManaged, EIP712 {
+    /// @dev Seconds, from a run's end, in which its readings may be challenged.
+    uint48 internal constant CHALLENGE_WINDOW = 10 days;
+
     /// @notice The token in which cash enters and leaves; its unit is one nano.
     IERC20 public immutable settlementToken;
     uint16 public immutable windowLength;
@@ -115,6 +147,7 @@ abstract contract Ledger is AccessManaged, EIP712 {
 
     // Clearing: the hash of what a zone's next transaction must bring, its carry or, once it is closed, its closed zone
     mapping(uint24 epoch => mapping(uint32 zone => bytes32 hash)) internal _progress;
+    mapping(uint24 epoch => mapping(uint32 zone => bytes32 hash)) internal _energy; // of the zone's potentials, once it is closed
     mapping(uint24 epoch => mapping(address trader => address)) internal _beneficiaries;
 
     // Omission
@@ -135,10 +168,26 @@ abstract contract Ledger is AccessManaged, EIP712 {
     // Metering and settlement
     uint8 internal _quorum;
     uint8 internal _nodes;
+    bool internal _sharing; // whether runs that begin share what sellers as produced lack
     mapping(address node => bool) internal _oracles;
     mapping(bytes32 meterId => Meter) internal _meters;
     mapping(uint32 zone => mapping(uint32 day => Metered)) internal _metered;
     mapping(uint32 day => Run) internal _runs;
+    mapping(uint32 zone => mapping(uint32 day => mapping(uint256 part => bytes32 hash))) internal _statements;
+    mapping(uint32 zone => mapping(uint32 day => uint16 parts)) internal _defaultParts;
+
+    // Later runs and challenges
+    mapping(uint32 zone => mapping(uint32 day => ZoneDay)) internal _zoneDays;
+    mapping(bytes32 meterId => mapping(bytes32 key => KeyTerm)) internal _formerKeys;
+    mapping(bytes32 key => address account) internal _keyOwner;
+    uint48 internal _challengeableUntil; // no run of any day can be challenged later
+    uint32 internal _openChallenges;
+    uint88 internal _challengeBond; // nano
+    uint88 internal _oracleBond; // nano, all that the oracles have set aside
+    mapping(bytes32 id => Challenge) internal _challenges;
+    mapping(bytes32 reading => bytes32 id) internal _challengeOf; // the open one
+    mapping(bytes32 reading => Upheld) internal _upheld;
+    mapping(address account => uint32 challenges) internal _holds;
 
     modifier whenNotPaused() {
         if (_isPaused()) revert IEmergency.ExchangePaused(_pausedAt + maxPause);
@@ -206,6 +255,13 @@ abstract contract Ledger is AccessManaged, EIP712 {
         Cash stored = _cash[account];
         Cash cash = _folded(stored);
         _setFree(account, stored.free(), cash, cash.free() + amountNano);
+    }
+
+    // --- runs
+
+    /// @dev A run is complete now.
+    function _keepChallengeable() internal {
+        _challengeableUntil = uint48(block.timestamp) + CHALLENGE_WINDOW;
     }
 
     // --- sessions

@@ -1,42 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {Day, Ledger, Meter, Metered, Run} from "./Ledger.sol";
-import {SessionParams} from "./interfaces/IAuction.sol";
+import {Day, Metered, Run} from "./Ledger.sol";
+import {Quorum} from "./Quorum.sol";
+import {IAuction, Stage} from "./interfaces/IAuction.sol";
 import {IDays} from "./interfaces/IDays.sol";
 import {IMetering, Posting} from "./interfaces/IMetering.sol";
 import {KIND_ENERGY} from "./libraries/ProductId.sol";
 import {Postings} from "./libraries/Postings.sol";
 import {RunStage} from "./interfaces/ISettlement.sol";
 
-/// @title Metering: meter keys, oracle nodes and their postings
-abstract contract Metering is Ledger, IMetering {
-    /// @dev P-256 (FIPS 186-4, D.1.2.3): y^2 = x^3 - 3x + b over the prime field of P.
-    uint256 private constant P = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF;
-    uint256 private constant B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B;
-
-    /// @inheritdoc IMetering
-    function registerMeter(bytes32 meterId, address account, bytes32 x, bytes32 y)
-        external
-        restricted
-        whenNotClearing
-    {
-        _requireMember(account);
-        if (_meters[meterId].account != address(0) || !_onCurve(uint256(x), uint256(y))) {
-            revert BadMeter(meterId);
-        }
-        _meters[meterId] = Meter(account, x, y);
-        emit MeterRegistered(meterId, account, x, y);
-    }
-
-    /// @inheritdoc IMetering
-    function revokeMeter(bytes32 meterId) external restricted whenNotClearing {
-        if (_meters[meterId].x == 0) revert UnknownMeter(meterId);
-        delete _meters[meterId].x;
-        delete _meters[meterId].y;
-        emit MeterRevoked(meterId);
-    }
+/// @title Metering: oracle nodes and their postings
+abstract contract Metering is Quorum, IMetering {
+    /// @dev Seconds from a day's end after which a zone that nobody posted is settled by default.
+    uint256 private constant DEFAULT_AFTER = 10 days;
 
     /// @inheritdoc IMetering
     function setOracle(address node, bool active) external restricted whenNotClearing {
@@ -56,6 +33,12 @@ abstract contract Metering is Ledger, IMetering {
     }
 
     /// @inheritdoc IMetering
+    function setSharing(bool on) external restricted whenNotClearing {
+        _sharing = on;
+        emit SharingChanged(on);
+    }
+
+    /// @inheritdoc IMetering
     function postMetering(Posting calldata posting, bytes[] calldata signatures)
         external
         restricted
@@ -63,19 +46,39 @@ abstract contract Metering is Ledger, IMetering {
         whenNotClearing
     {
         bytes32 hash = Postings.hash(posting);
-        _requireQuorum(_hashTypedDataV4(hash), signatures);
+        _requireQuorum(hash, signatures);
+        if (_oracleBond < _challengeBond) revert OraclesUnbonded(_oracleBond, _challengeBond);
         _requireFits(posting);
         Metered storage metered = _metered[posting.zone][posting.firstWindow];
-        if (posting.sequence <= metered.sequence) revert StalePosting(posting.sequence);
+        bool stale = posting.sequence <= metered.sequence || posting.sequence == Postings.BY_DEFAULT;
+        if (stale) revert StalePosting(posting.sequence);
         _requireUnsettled(posting);
         (metered.sequence, metered.hash) = (posting.sequence, hash);
+        _keepChallengeable();
         emit MeteringPosted(posting.zone, posting.firstWindow, posting.sequence, hash, posting);
     }
 
     /// @inheritdoc IMetering
-    function meterOf(bytes32 meterId) external view returns (address account, bytes32 x, bytes32 y) {
-        Meter storage meter = _meters[meterId];
-        return (meter.account, meter.x, meter.y);
+    function postDefault(Posting calldata posting) external whenNotPaused whenNotClearing {
+        (uint32 zone, uint32 day) = (posting.zone, posting.firstWindow);
+        Day storage info = _dayInfo[day];
+        if (info.windows == 0) revert IDays.UnknownDay(day);
+        uint256 from = _endOf(day, info.windows) + DEFAULT_AFTER;
+        if (block.timestamp < from) revert TooEarlyForDefault(zone, day, from);
+        _requireEnded(day);
+        if (posting.windows != info.windows) revert BadPosting("windows");
+        if (zone >= info.zones) revert BadPosting("zone");
+        if (posting.accounts == 0 || posting.accounts != _meteredIn[zone]) revert BadPosting("accounts");
+        Metered storage metered = _metered[zone][day];
+        bool first = metered.sequence == 0 && posting.sequence == Postings.BY_DEFAULT;
+        if (!first) revert BadPosting("sequence");
+        if (posting.commitments != 0) revert BadPosting("commitments");
+        if (posting.parts.length != 0) revert BadPosting("parts");
+        if (!Postings.isFree(posting)) revert BadPosting("prices");
+        _requireUnsettled(posting);
+        bytes32 hash = Postings.hash(posting);
+        (metered.sequence, metered.hash) = (posting.sequence, hash);
+        emit MeteringPosted(zone, day, posting.sequence, hash, posting);
     }
 
     /// @inheritdoc IMetering
@@ -88,38 +91,31 @@ abstract contract Metering is Ledger, IMetering {
         return _quorum;
     }
 
-    function _requireQuorum(bytes32 digest, bytes[] calldata signatures) private view {
-        if (signatures.length < _quorum || _quorum == 0) revert QuorumNotReached(signatures.length, _quorum);
-        address last;
-        for (uint256 i; i < signatures.length; ++i) {
-            address signer = ECDSA.recover(digest, signatures[i]);
-            if (signer <= last || !_oracles[signer]) revert BadOracleSignature(signer);
-            last = signer;
+    /// @dev Every session of energy of the day is proved or void.
+    function _requireEnded(uint32 day) private view {
+        uint24[] storage epochs = _rounds[day][KIND_ENERGY];
+        for (uint256 i; i < epochs.length; ++i) {
+            Stage stage = _stageOf(epochs[i]);
+            bool ended = stage == Stage.Proved || stage == Stage.Void;
+            if (!ended) revert IAuction.WrongStage(epochs[i], stage);
         }
+    }
+
+    function _endOf(uint32 day, uint256 windows) private view returns (uint256) {
+        return (day + windows) * windowLength;
     }
 
     /// @dev The posting is of a whole, ended day, at prices within the bounds that its traders signed.
     function _requireFits(Posting calldata p) private view {
         Day storage info = _dayInfo[p.firstWindow];
         if (info.windows == 0) revert IDays.UnknownDay(p.firstWindow);
-        uint256 endsAt = (uint256(p.firstWindow) + p.windows) * windowLength;
+        uint256 endsAt = _endOf(p.firstWindow, p.windows);
         if (block.timestamp < endsAt) revert WindowNotOver(p.firstWindow, endsAt);
         if (p.windows != info.windows) revert BadPosting("windows");
         if (p.zone >= info.zones) revert BadPosting("zone");
         if (p.accounts == 0 || p.accounts != _meteredIn[p.zone]) revert BadPosting("accounts");
         if (p.parts.length == 0 || p.parts.length > type(uint16).max) revert BadPosting("parts");
-        if (p.surplusMicroPerKWh.length != p.windows) revert BadPosting("surplusMicroPerKWh");
-        if (p.deficitMicroPerKWh.length != p.windows) revert BadPosting("deficitMicroPerKWh");
-        uint24[] storage epochs = _rounds[p.firstWindow][KIND_ENERGY];
-        (int32 low, int32 high) = (-(1 << 29), 1 << 29);
-        if (epochs.length != 0) {
-            SessionParams storage first = _params[epochs[0]]; // the others have its bounds
-            (low, high) = (first.imbalanceMin, first.imbalanceMax);
-        }
-        for (uint256 w; w < p.windows; ++w) {
-            (int32 surplus, int32 deficit) = (p.surplusMicroPerKWh[w], p.deficitMicroPerKWh[w]);
-            if (surplus > deficit || surplus < low || deficit > high) revert BadPosting("prices");
-        }
+        _requireBounded(p.firstWindow, p.surplusMicroPerKWh, p.deficitMicroPerKWh);
     }
 
     /// @dev Zones that are settled keep their posting; the one under way keeps its prices and the parts that are settled.
@@ -130,12 +126,5 @@ abstract contract Metering is Ledger, IMetering {
         if (run.parts == 0 || posting.zone != run.zone) return;
         bool kept = posting.parts.length > run.parts && Postings.consumed(posting, run.parts) == run.consumed;
         if (!kept) revert BadPosting("parts");
-    }
-
-    function _onCurve(uint256 x, uint256 y) private pure returns (bool) {
-        if (x >= P || y >= P) return false;
-        uint256 cube = mulmod(mulmod(x, x, P), x, P);
-        uint256 right = addmod(addmod(cube, P - mulmod(3, x, P), P), B, P);
-        return mulmod(y, y, P) == right;
     }
 }

@@ -48,6 +48,7 @@ abstract contract Proof is Chunks, IProof {
         Table memory table =
             Fill.load(posted.qualityPotentials, posted.energyPotentials, posted.marginals, carry.cells);
         ClosedZone memory self = Slackness.checkZone(posted, table, carry.support);
+        _energy[epoch][zone] = keccak256(abi.encodePacked(posted.energyPotentials));
         if (_join(epoch, zone, self, children)) {
             _prove(epoch, self, posted.qualityPotentials, substitutions);
         } else {

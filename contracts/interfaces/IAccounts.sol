@@ -51,6 +51,8 @@ interface IAccounts {
     error InsufficientCash(address account, int256 freeNano, uint256 neededNano);
     /// @notice Nothing was requested, or a session that was open at the request is neither proved nor void.
     error WithdrawalNotReady(address account, uint24 afterEpoch);
+    /// @notice A reading of the account is challenged: its cash waits for the outcome.
+    error CreditHeld(address account);
     /// @notice The signer is not the account that the message names.
     error WrongSigner(address signer, address account);
     /// @notice The message expired.

@@ -3,11 +3,15 @@ pragma solidity ^0.8.30;
 
 import {IAccounts} from "./IAccounts.sol";
 import {IAuction} from "./IAuction.sol";
+import {IChallenges} from "./IChallenges.sol";
 import {IClearing} from "./IClearing.sol";
+import {ICorrections} from "./ICorrections.sol";
 import {IDays} from "./IDays.sol";
+import {IDelivery} from "./IDelivery.sol";
 import {IEmergency} from "./IEmergency.sol";
 import {IEnergyToken} from "./IEnergyToken.sol";
 import {IMetering} from "./IMetering.sol";
+import {IMeters} from "./IMeters.sol";
 import {IOmission} from "./IOmission.sol";
 import {IProof} from "./IProof.sol";
 import {ISettlement} from "./ISettlement.sol";
@@ -23,5 +27,9 @@ interface IExchange is
     IProof,
     IMetering,
     ISettlement,
+    IDelivery,
+    ICorrections,
+    IMeters,
+    IChallenges,
     IOmission
 {}

@@ -23,16 +23,14 @@ struct Posting {
     bytes32[] parts;
 }
 
-/// @title IMetering: meter keys, oracle nodes and their postings
+/// @title IMetering: oracle nodes and their postings
 interface IMetering {
-    /// @notice A meter and its P-256 public key belong to an account.
-    event MeterRegistered(bytes32 indexed meterId, address indexed account, bytes32 x, bytes32 y);
-    /// @notice A meter's key counts no longer.
-    event MeterRevoked(bytes32 indexed meterId);
     /// @notice An oracle node is admitted or removed.
     event OracleChanged(address indexed node, bool active);
     /// @notice So many oracle nodes must sign a posting.
     event QuorumChanged(uint8 quorum);
+    /// @notice Runs that begin from now on share, or do not, what sellers as produced lack.
+    event SharingChanged(bool on);
     /// @notice A posting is accepted, in place of any earlier one of its zone and day.
     /// @param day the index of the day's first window
     /// @param postingHash the posting's EIP-712 struct hash
@@ -40,10 +38,6 @@ interface IMetering {
         uint32 indexed zone, uint32 indexed day, uint32 sequence, bytes32 postingHash, Posting posting
     );
 
-    /// @notice The key is not a point of P-256, or the meter is registered.
-    error BadMeter(bytes32 meterId);
-    /// @notice The meter is not registered, or revoked.
-    error UnknownMeter(bytes32 meterId);
     /// @notice The quorum is zero or larger than the number of nodes.
     error BadQuorum(uint8 quorum);
     /// @notice Fewer signatures than the quorum.
@@ -57,16 +51,12 @@ interface IMetering {
     error BadPosting(string part);
     /// @notice A posting of this or a later sequence is there already.
     error StalePosting(uint32 sequence);
+    /// @notice The oracles have less set aside than a challenge that holds costs them.
+    error OraclesUnbonded(uint256 potNano, uint256 bondNano);
+    /// @notice There is still time to post the zone's day.
+    /// @param from when there is no more, Unix seconds
+    error TooEarlyForDefault(uint32 zone, uint32 day, uint256 from);
 
-    /// @notice Registers a meter of a member. An id is registered once.
-    /// @param meterId docs/formats.md, Metering
-    /// @param account the member whose energy it measures
-    /// @param x of the meter's public key on P-256
-    /// @param y of the same
-    function registerMeter(bytes32 meterId, address account, bytes32 x, bytes32 y) external;
-    /// @notice Deletes a meter's key. Its id stays taken.
-    /// @param meterId of a registered meter
-    function revokeMeter(bytes32 meterId) external;
     /// @notice Admits or removes an oracle node. As many as the quorum must remain.
     /// @param node the address it signs with
     /// @param active whether its signature counts
@@ -75,17 +65,20 @@ interface IMetering {
     /// @param quorum_ from 1 to the number of nodes
     function setQuorum(uint8 quorum_) external;
 
+    /// @notice Sets whether what was sold as produced and not produced is taken back and shared among its buyers; else it is an imbalance, as of firm sales.
+    /// @dev For members who trust each other: docs/threat-model.md, Sharing, says what it opens.
+    /// @param on for runs that begin from now on
+    function setSharing(bool on) external;
+
     /// @notice Accepts the metering of a zone and an ended day. It replaces a posting of a lower sequence until the zone is settled, but keeps the parts settled and, once one is, the prices.
     /// @param posting what the nodes signed
     /// @param signatures 65 bytes each, of nodes in ascending order of their addresses
     function postMetering(Posting calldata posting, bytes[] calldata signatures) external;
 
-    /// @notice A meter's account and key.
-    /// @param meterId docs/formats.md, Metering
-    /// @return account zero if the meter was never registered
-    /// @return x of the key; zero once revoked
-    /// @return y of the key; zero once revoked
-    function meterOf(bytes32 meterId) external view returns (address account, bytes32 x, bytes32 y);
+    /// @notice Settles a zone that nobody posted in time: what was contracted counts as metered. Anyone may send it.
+    /// @param posting all metered members of the zone, the highest sequence, zero prices, no commitments, no parts
+    function postDefault(Posting calldata posting) external;
+
     /// @notice Whether an address is an oracle node's.
     /// @param node the address
     /// @return true if its signature counts

@@ -17,6 +17,14 @@ struct RunCarry {
     uint256 parts;
 }
 
+/// @dev What a round was traded at in a zone: the words as they were posted. docs/formats.md, Posted data.
+struct RoundPrices {
+    /// @notice The zone's potentials of energy, a word a window of the round.
+    uint256[] energyPotentials;
+    /// @notice The potentials of the qualities above 0, the session's header.
+    uint256[] qualityPotentials;
+}
+
 /// @dev How far the run of a day has come.
 enum RunStage {
     None,
@@ -31,7 +39,7 @@ interface ISettlement {
     /// @notice An account's day is settled: its obligations are burned, its claims wait for `certify`, the reserves of both are returned.
     /// The `PartSettled` behind it in the same transaction names its zone and day.
     /// @param imbalanceWh metered less contracted, over all windows
-    /// @param cashNano what the imbalance earned; negative is what it cost
+    /// @param cashNano what the imbalance earned, less what it was paid for sales that it did not deliver; negative is what it cost
     /// @param releasedNano reserves returned
     event AccountSettled(address indexed account, int256 imbalanceWh, int256 cashNano, uint256 releasedNano);
     /// @notice A part of a posting is settled.
@@ -52,15 +60,6 @@ interface ISettlement {
         int256 cashNano,
         uint256 releasedNano
     );
-    /// @notice Claims turned into certificates, in the account's lanes; what was not delivered is residual mix.
-    /// @param certifiedWh over all windows and qualities
-    event AccountCertified(
-        uint32 indexed zone, uint32 indexed day, address indexed account, uint256 certifiedWh
-    );
-    /// @notice All parts of all zones are certified: the day's certificates exist.
-    /// @param zone the last one
-    event RunCertified(uint32 indexed zone, uint32 indexed day);
-
     /// @notice The run is at another stage than the call needs.
     /// @param stage where it is
     error WrongRunStage(uint32 zone, uint32 day, RunStage stage);
@@ -76,6 +75,11 @@ interface ISettlement {
     error BadEntry(address account);
     /// @notice The last part is there and accounts of the posting are missing.
     error IncompleteRun(uint256 settled, uint256 expected);
+    /// @notice Something was not delivered, and the prices that it was traded at are not brought.
+    error PricesMissing(uint32 zone, uint32 day);
+    /// @notice The prices are not those of the day's proved rounds in this zone.
+    /// @param round the first that differs, or the number of rounds if there are too many
+    error WrongPrices(uint32 zone, uint32 day, uint256 round);
     /// @notice Contracted energy of all zones does not sum to zero in a window.
     /// @param window counted from the day's first
     /// @param wh the sum, sold less bought
@@ -84,15 +88,15 @@ interface ISettlement {
     /// @notice Settles the accounts of the next part of the zone under way; with the last of the last zone, the balancing party against everyone else, which ends
     /// the run.
     /// @param posting the latest of its zone and day
-    /// @param entries the packed entries whose hash the oracle nodes signed
+    /// @param entries the packed entries whose hash the oracle nodes signed; of a day settled by default the zone's next accounts alone
     /// @param carry what the part before left, or nothing in a first part
-    function settle(Posting calldata posting, bytes calldata entries, RunCarry calldata carry) external;
-
-    /// @notice Turns the claims of the next part's accounts into certificates for what was delivered.
-    /// @param posting the one that was settled
-    /// @param entries the same packed entries again
-    /// @param carry what the part before left; for the first, what the last settled left
-    function certify(Posting calldata posting, bytes calldata entries, RunCarry calldata carry) external;
+    /// @param prices of each proved round of the day, ascending; or none, if all that was sold is delivered
+    function settle(
+        Posting calldata posting,
+        bytes calldata entries,
+        RunCarry calldata carry,
+        RoundPrices[] calldata prices
+    ) external;
 
     /// @notice The run of a day: its stage and the hash that the next part must bring; and the sequence of a zone's posting.
     /// @param zone the zone
@@ -110,4 +114,16 @@ interface ISettlement {
     /// @return zone whose part is next to be settled, or certified; the number of zones if none is left
     /// @return parts of it settled, or certified, so far
     function zoneUnderWay(uint32 day) external view returns (uint32 zone, uint16 parts);
+
+    /// @notice Whether a day's run shares what sellers as produced lack; of one that has not begun, as it is set now.
+    /// @param day the index of the day's first window
+    /// @return true if it does; else what is not produced is an imbalance, as of firm sales
+    function sharesOf(uint32 day) external view returns (bool);
+
+    /// @notice What a settled part left of its accounts' imbalances.
+    /// @param zone the zone
+    /// @param day the index of the day's first window
+    /// @param part from 0
+    /// @return the hash of accounts and leaves, docs/formats.md, Statements
+    function statementOf(uint32 zone, uint32 day, uint256 part) external view returns (bytes32);
 }

@@ -6,16 +6,54 @@ import {Quality} from "./Quality.sol";
 /// @title Certificates: claims that were delivered
 /// @dev Reference: settlement/reference/settlement.py. Source: docs/formats.md, Settlement.
 library Certificates {
-    /// @notice How much of each quality's claims was delivered: the best first, each from what its band or a greener one delivered.
+    /// @dev What is shared among the claims of a quality in a window, Wh.
+    struct Shares {
+        uint256[] short; // not delivered: no longer contracted
+        uint256[] certified;
+    }
+
+    /// @dev A claim's parts, Wh.
+    struct Share {
+        uint256 short;
+        uint256 certified;
+        uint256 uncertified; // neither of both
+    }
+
+    /// @notice What of each quality's claims is not delivered: of sales as produced what each lacks, the best first; what a quality does not claim is missed by the next.
     /// @param tallies quality-major, `q * windows + w`
     /// @param codes the quality codes, one a byte from the highest byte on
     /// @param order dense quality indices from the best to the least
-    /// @return amounts Wh certified of each cell
-    function certified(uint256[] memory tallies, uint256 windows, bytes16 codes, uint256[] memory order)
+    /// @return amounts Wh of each cell
+    function shortfalls(uint256[] memory tallies, uint256 windows, bytes16 codes, uint256[] memory order)
         internal
         pure
         returns (uint256[] memory amounts)
     {
+        amounts = new uint256[](tallies.length);
+        for (uint256 w; w < windows; ++w) {
+            uint256 loss;
+            for (uint256 k; k < order.length; ++k) {
+                if (Quality.isFirm(uint8(codes[order[k]]))) continue;
+                uint256 tally = tallies[order[k] * windows + w];
+                loss += uint64(tally >> 64) - uint64(tally >> 128);
+                uint256 claims = uint64(tally);
+                uint256 amount = claims < loss ? claims : loss;
+                amounts[order[k] * windows + w] = amount;
+                loss -= amount;
+            }
+        }
+    }
+
+    /// @notice How much of each quality's claims, less its shortfall, was delivered: the best first, each from what its band or a greener one delivered.
+    /// @param short `shortfalls` of the same
+    /// @return amounts Wh certified of each cell
+    function certified(
+        uint256[] memory tallies,
+        uint256[] memory short,
+        uint256 windows,
+        bytes16 codes,
+        uint256[] memory order
+    ) internal pure returns (uint256[] memory amounts) {
         amounts = new uint256[](tallies.length);
         for (uint256 w; w < windows; ++w) {
             uint256 pool;
@@ -28,7 +66,7 @@ library Certificates {
                     pool += _deliveredOf(tallies, windows, w, codes, order, band);
                 }
                 uint256 cell = order[k] * windows + w;
-                uint256 claims = uint64(tallies[cell]);
+                uint256 claims = uint64(tallies[cell]) - short[cell];
                 uint256 amount = claims < pool ? claims : pool;
                 amounts[cell] = amount;
                 pool -= amount;
@@ -36,28 +74,24 @@ library Certificates {
         }
     }
 
-    /// @notice The certified part of each lane of `word`, by cumulative rounding; notes the claims gone over in the tallies.
-    /// @param cell the cell of the first lane
-    function share(
-        uint256 word,
-        uint256 bits,
-        uint256 cell,
-        uint256[] memory tallies,
-        uint256[] memory amounts
-    ) internal pure returns (uint256 kept, uint256 total) {
-        uint256 mask = (1 << bits) - 1;
-        for (uint256 i; word != 0; ++i) {
-            uint256 claim = word & mask;
-            word >>= bits;
-            if (claim == 0) continue;
-            uint256 tally = tallies[cell + i];
-            uint256 claims = uint64(tally);
-            uint256 before = tally >> 192;
-            uint256 part = (before + claim) * amounts[cell + i] / claims - before * amounts[cell + i] / claims;
-            tallies[cell + i] = tally + (claim << 192);
-            kept |= part << (i * bits);
-            total += part;
+    /// @notice The parts of a claim, by cumulative rounding; notes it as gone over in the tallies.
+    function share(uint256[] memory tallies, Shares memory shares, uint256 cell, uint256 claim)
+        internal
+        pure
+        returns (Share memory parts)
+    {
+        uint256 tally = tallies[cell];
+        (uint256 claims, uint256 before) = (uint64(tally), tally >> 192);
+        (uint256 short, uint256 amount) = (shares.short[cell], shares.certified[cell]);
+        tallies[cell] = tally + (claim << 192);
+        uint256 shortBefore = before * short / claims;
+        parts.short = (before + claim) * short / claims - shortBefore;
+        if (amount != 0) {
+            uint256 left = claims - short;
+            before -= shortBefore;
+            parts.certified = (before + claim - parts.short) * amount / left - before * amount / left;
         }
+        parts.uncertified = claim - parts.short - parts.certified;
     }
 
     /// @notice Dense quality indices from the best to the least.

@@ -16,7 +16,9 @@ library Imbalance {
     uint256 internal constant DEFICIT = 0xc60;
     uint256 internal constant INSIDE = 0x1080;
     uint256 internal constant LANES = 0x14a0;
-    uint256 internal constant QUALITIES = 0x1520;
+    /// @notice What the last account's imbalances came to, 2^40 + 2^31 too high: its row in a statement.
+    uint256 internal constant STATED = 0x1520;
+    uint256 internal constant QUALITIES = 0x1940;
 
     /// @notice The rows of a quality: claims, and behind them obligations and what was delivered of them.
     uint256 internal constant QUALITY = 0xc60;
@@ -58,10 +60,8 @@ library Imbalance {
     function prepare(uint256 windows, uint256 qualities) internal pure returns (uint256 rows) {
         uint256 size = QUALITIES + qualities * QUALITY + BEHIND;
         uint256 behind = windows % 4;
+        rows = allocate(size);
         assembly ("memory-safe") {
-            rows := mload(0x40)
-            mstore(0x40, add(rows, size))
-            calldatacopy(rows, calldatasize(), size) // zeros: calldata has ended
             let to := add(rows, INSIDE)
             for { let end := add(to, shl(3, sub(windows, behind))) } lt(to, end) { to := add(to, 0x20) } {
                 mstore(to, LOWS_32)
@@ -69,6 +69,15 @@ library Imbalance {
             mstore(to, and(LOWS_32, not(shr(shl(6, behind), not(0)))))
         }
         reset(rows, windows);
+    }
+
+    /// @notice Memory of zeros.
+    function allocate(uint256 size) internal pure returns (uint256 at) {
+        assembly ("memory-safe") {
+            at := mload(0x40)
+            mstore(0x40, add(at, size))
+            calldatacopy(at, calldatasize(), size) // zeros: calldata has ended
+        }
     }
 
     /// @notice Writes the prices of a day's windows, each PRICE_BIAS too high, every four windows the last first.
@@ -79,6 +88,14 @@ library Imbalance {
                 let to := add(row, shl(5, shr(2, w)))
                 mstore(to, or(mload(to), shl(shl(6, and(w, 3)), biased)))
             }
+        }
+    }
+
+    /// @notice Writes the value of a Wh in a window of a span: of every four the last first, PRICE_BIAS too high.
+    function putValue(uint256 row, uint256 window, int256 microPerKWh) internal pure {
+        assembly ("memory-safe") {
+            let to := add(row, shl(5, shr(2, window)))
+            mstore(to, or(mload(to), shl(shl(6, and(window, 3)), add(microPerKWh, PRICE_BIAS))))
         }
     }
 
@@ -124,6 +141,37 @@ library Imbalance {
         }
     }
 
+    /// @notice An account that delivers whatever it sold.
+    function injectAll(uint256 rows, uint256 windows) internal pure {
+        reset(rows + INJECTED, windows);
+    }
+
+    /// @notice No claims of any quality.
+    function clearClaims(uint256 rows, uint256 windows, uint256 qualities) internal pure {
+        for (uint256 q; q < qualities; ++q) {
+            uint256 row = rows + QUALITIES + QUALITY * q;
+            assembly ("memory-safe") {
+                calldatacopy(row, calldatasize(), shl(3, windows))
+            }
+        }
+    }
+
+    /// @notice The account is balanced in every window.
+    function stateNothing(uint256 rows, uint256 windows) internal pure {
+        for (uint256 at = rows + STATED; at < rows + STATED + 8 * windows; at += 32) {
+            assembly ("memory-safe") {
+                mstore(at, NOTHING)
+            }
+        }
+    }
+
+    /// @notice The hash of the row that was stated last.
+    function leaf(uint256 rows, uint256 windows) internal pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            hash := keccak256(add(rows, STATED), shl(5, shr(2, add(windows, 3))))
+        }
+    }
+
     /// @notice Writes the lanes of a packed word, lowest first, into lanes of 64 bits.
     /// @return lanes where the first is
     function spread(uint256 rows, uint256 word, bool wide) internal pure returns (uint256 lanes) {
@@ -159,22 +207,38 @@ library Imbalance {
     }
 
     /// @notice The same with obligations, which close what is open; allots to each what is left of the injection.
-    function takeObligations(uint256 lanes, uint256 end, uint256 open, uint256 quality) internal pure {
+    /// @param values what a Wh that is not delivered is worth, a word for every four windows, see `putValue`
+    /// @param shrinks all bits set if what is not delivered does not count as contracted, else zero
+    /// @return missed what is not delivered, Wh
+    /// @return worth of it, each Wh valued PRICE_BIAS too high
+    function takeObligations(
+        uint256 lanes,
+        uint256 end,
+        uint256 open,
+        uint256 quality,
+        uint256 values,
+        uint256 shrinks
+    ) internal pure returns (uint256 missed, uint256 worth) {
         assembly ("memory-safe") {
             for {} lt(lanes, end) { lanes := add(lanes, 0x20) } {
                 let four := mload(lanes)
-                mstore(open, sub(mload(open), four))
                 let left := mload(add(open, INJECTED))
                 let enough := and(sub(add(left, TOPS), four), TOPS)
                 let delivered := xor(left, and(xor(left, four), sub(enough, shr(63, enough))))
                 mstore(add(open, INJECTED), sub(left, delivered))
+                let missing := sub(four, delivered)
+                mstore(open, sub(mload(open), sub(four, and(missing, shrinks))))
+                missed := add(missed, missing)
+                worth := add(worth, shr(192, mul(missing, mload(values))))
                 let to := add(quality, OBLIGATIONS)
                 mstore(to, add(mload(to), four))
                 to := add(quality, DELIVERED)
                 mstore(to, add(mload(to), delivered))
                 open := add(open, 0x20)
                 quality := add(quality, 0x20)
+                values := add(values, 0x20)
             }
+            missed := shr(192, mul(missed, ONES))
         }
     }
 
@@ -203,6 +267,7 @@ library Imbalance {
                 fit := and(fit, and(add(four, LEAST), sub(MOST, four)))
                 four := add(four, mload(rows))
                 mstore(rows, OPEN)
+                mstore(add(rows, STATED), four)
                 total := add(total, four)
                 // Bit 31 tells what is not negative.
                 let long := and(shr(31, four), ONES)
@@ -238,6 +303,7 @@ library Imbalance {
             int256 micro = int256(laneAt(rows + (wh < 0 ? DEFICIT : SURPLUS), prices));
             imbalanceWh += wh;
             cashNano += wh * (micro - int256(PRICE_BIAS));
+            _stateAt(rows, w, wh);
         }
         reset(rows, windows);
     }
@@ -268,6 +334,16 @@ library Imbalance {
                 mstore(to, add(mload(to), tally))
                 quality := add(quality, 8)
             }
+        }
+    }
+
+    /// @dev States a window's imbalance, and none in those behind it of the same word.
+    function _stateAt(uint256 rows, uint256 window, int256 wh) private pure {
+        assembly ("memory-safe") {
+            let to := add(add(rows, STATED), shl(5, shr(2, window)))
+            let place := sub(192, shl(6, and(window, 3)))
+            if iszero(and(window, 3)) { mstore(to, NOTHING) }
+            mstore(to, add(mload(to), shl(place, wh)))
         }
     }
 

@@ -56,13 +56,13 @@ library Membership {
         return hash < proof.right.hash && _isAt(count, root, proof.right.hash, index, proof.right.siblings);
     }
 
-    function _isAt(uint256 count, bytes32 root, bytes32 hash, uint256 index, bytes32[20] calldata siblings)
-        private
+    /// @notice Whether a leaf, as it stands in the tree, is at the given position under `root`.
+    function isUnder(bytes32 root, bytes32 node, uint256 index, bytes32[20] calldata siblings)
+        internal
         pure
         returns (bool)
     {
-        if (index >= count || index >> MerkleFrontier.DEPTH != 0) return false;
-        bytes32 node = MerkleFrontier.leafHash(hash);
+        if (index >> MerkleFrontier.DEPTH != 0) return false;
         for (uint256 level; level < MerkleFrontier.DEPTH; ++level) {
             bytes32 sibling = siblings[level];
             node = (index >> level) & 1 != 0
@@ -70,5 +70,13 @@ library Membership {
                 : MerkleFrontier.nodeHash(node, sibling);
         }
         return node == root;
+    }
+
+    function _isAt(uint256 count, bytes32 root, bytes32 hash, uint256 index, bytes32[20] calldata siblings)
+        private
+        pure
+        returns (bool)
+    {
+        return index < count && isUnder(root, MerkleFrontier.leafHash(hash), index, siblings);
     }
 }

@@ -11,6 +11,20 @@ library Postings {
         "int32[] surplusMicroPerKWh,int32[] deficitMicroPerKWh,bytes32[] parts)"
     );
 
+    /// @notice The sequence of a posting that nobody signed: what was contracted counts as metered.
+    uint32 internal constant BY_DEFAULT = type(uint32).max;
+
+    /// @notice Whether there is a price for each window, and all of them are zero.
+    function isFree(Posting calldata p) internal pure returns (bool) {
+        if (p.surplusMicroPerKWh.length != p.windows || p.deficitMicroPerKWh.length != p.windows) {
+            return false;
+        }
+        for (uint256 w; w < p.windows; ++w) {
+            if (p.surplusMicroPerKWh[w] != 0 || p.deficitMicroPerKWh[w] != 0) return false;
+        }
+        return true;
+    }
+
     /// @notice The EIP-712 struct hash.
     function hash(Posting calldata p) internal pure returns (bytes32) {
         int32[] calldata none = p.surplusMicroPerKWh[:0];

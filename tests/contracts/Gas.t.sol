@@ -35,8 +35,15 @@ contract GasTest is MeteredDay {
 
     /// Contracts are as large as they were, and fit.
     function test_sizes_are_as_snapped() external {
-        string[5] memory names =
-            ["Exchange", "ClearingModule", "ProofModule", "SettlementModule", "OmissionModule"];
+        string[7] memory names = [
+            "Exchange",
+            "ClearingModule",
+            "ProofModule",
+            "SettlementModule",
+            "OmissionModule",
+            "DeliveryModule",
+            "ChallengeModule"
+        ];
         for (uint256 i; i < names.length; ++i) {
             uint256 size = vm.getDeployedCode(string.concat("Exchange.sol:", names[i])).length;
             isTrue(size <= 24_576, string.concat(names[i], " fits EIP-170"));
@@ -62,6 +69,7 @@ contract GasTest is MeteredDay {
         Carry memory carry = carryAfter(orders, hashes);
         call_ = abi.encodeCall(IProof.closeZone, (epoch, 0, posted, carry, noChildren(), noFlows()));
         measure(string.concat("close_zone_48_windows_", who), operator, call_);
+        noteRound(epoch, posted);
         measureRun(who, keys);
     }
 
@@ -80,7 +88,7 @@ contract GasTest is MeteredDay {
         p.parts[0] = keccak256(entries);
         vm.warp(AFTERWARDS);
         postDay(p);
-        bytes memory call_ = abi.encodeCall(ISettlement.settle, (p, entries, noRunCarry()));
+        bytes memory call_ = abi.encodeCall(ISettlement.settle, (p, entries, noRunCarry(), roundPrices()));
         measure(string.concat("settle_4_accounts_48_windows_", who), meterOperator, call_);
     }
 

@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {IAccounts} from "../../contracts/interfaces/IAccounts.sol";
 import {IDays} from "../../contracts/interfaces/IDays.sol";
 import {IMetering, Posting} from "../../contracts/interfaces/IMetering.sol";
+import {IMeters} from "../../contracts/interfaces/IMeters.sol";
 import {RunStage} from "../../contracts/interfaces/ISettlement.sol";
 import {MeteredDay} from "./support/MeteredDay.sol";
 
@@ -222,7 +223,7 @@ contract MeteringTest is MeteredDay {
     /// A meter's key is a point of P-256.
     function test_a_meter_key_is_on_the_curve() external {
         vm.startPrank(registrar);
-        bytes memory refusal = abi.encodeWithSelector(IMetering.BadMeter.selector, METER);
+        bytes memory refusal = abi.encodeWithSelector(IMeters.BadMeter.selector, METER);
         refuse(refusal);
         exchange.registerMeter(METER, buyer, GX, bytes32(uint256(GY) ^ 1));
         refuse(refusal);
@@ -247,13 +248,13 @@ contract MeteringTest is MeteredDay {
         refuse(abi.encodeWithSelector(IAccounts.NotMember.selector, stranger));
         exchange.registerMeter(METER, stranger, GX, GY);
         exchange.registerMeter(METER, buyer, GX, GY);
-        bytes memory refusal = abi.encodeWithSelector(IMetering.BadMeter.selector, METER);
+        bytes memory refusal = abi.encodeWithSelector(IMeters.BadMeter.selector, METER);
         refuse(refusal);
         exchange.registerMeter(METER, seller, GX, GY);
         exchange.revokeMeter(METER);
         refuse(refusal);
         exchange.registerMeter(METER, buyer, GX, GY);
-        refuse(abi.encodeWithSelector(IMetering.UnknownMeter.selector, METER));
+        refuse(abi.encodeWithSelector(IMeters.UnknownMeter.selector, METER));
         exchange.revokeMeter(METER);
     }
 

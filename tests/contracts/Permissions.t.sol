@@ -10,6 +10,11 @@ import {IClearing, Carry, Posted} from "../../contracts/interfaces/IClearing.sol
 import {IEmergency} from "../../contracts/interfaces/IEmergency.sol";
 import {IMetering, Posting} from "../../contracts/interfaces/IMetering.sol";
 import {ISettlement, RunCarry} from "../../contracts/interfaces/ISettlement.sol";
+import {IChallenges} from "../../contracts/interfaces/IChallenges.sol";
+import {Correction, ICorrections} from "../../contracts/interfaces/ICorrections.sol";
+import {IDelivery} from "../../contracts/interfaces/IDelivery.sol";
+import {IMeters} from "../../contracts/interfaces/IMeters.sol";
+import {Statement} from "../../contracts/interfaces/IStatements.sol";
 import {IMintable} from "./support/World.sol";
 import {MeteredDay} from "./support/MeteredDay.sol";
 
@@ -39,13 +44,16 @@ contract PermissionsTest is MeteredDay {
 
     /// Membership, meter keys and oracle nodes are the registrar's alone.
     function test_membership_is_the_registrars() external {
-        bytes[] memory calls = new bytes[](6);
+        bytes[] memory calls = new bytes[](9);
         calls[0] = abi.encodeCall(IAccounts.registerMember, (stranger, 0, 1, 0, 1, false));
         calls[1] = abi.encodeCall(IAccounts.changeMember, (buyer, 0, 1, false));
-        calls[2] = abi.encodeCall(IMetering.registerMeter, (bytes32(0), buyer, bytes32(0), bytes32(0)));
-        calls[3] = abi.encodeCall(IMetering.revokeMeter, (bytes32(0)));
+        calls[2] = abi.encodeCall(IMeters.registerMeter, (bytes32(0), buyer, bytes32(0), bytes32(0)));
+        calls[3] = abi.encodeCall(IMeters.revokeMeter, (bytes32(0)));
         calls[4] = abi.encodeCall(IMetering.setOracle, (stranger, true));
         calls[5] = abi.encodeCall(IMetering.setQuorum, (1));
+        calls[6] = abi.encodeCall(IMeters.rotateMeter, (bytes32(0), bytes32(0), bytes32(0), 0));
+        calls[7] = abi.encodeCall(IChallenges.setChallengeBond, (1));
+        calls[8] = abi.encodeCall(IMetering.setSharing, (true));
         only(registrar, membershipFunctions(), calls);
     }
 
@@ -53,10 +61,16 @@ contract PermissionsTest is MeteredDay {
     function test_settlement_is_the_settlers() external {
         Posting memory p = postingOf("", 0, 0);
         RunCarry memory carry = noRunCarry();
-        bytes[] memory calls = new bytes[](3);
+        Correction memory correction;
+        Statement memory statement;
+        bytes[] memory calls = new bytes[](7);
         calls[0] = abi.encodeCall(IMetering.postMetering, (p, new bytes[](0)));
-        calls[1] = abi.encodeCall(ISettlement.settle, (p, "", carry));
-        calls[2] = abi.encodeCall(ISettlement.certify, (p, "", carry));
+        calls[1] = abi.encodeCall(ISettlement.settle, (p, "", carry, noPrices()));
+        calls[2] = abi.encodeCall(IDelivery.certify, (p, statement, carry, noPrices()));
+        calls[3] = abi.encodeCall(ICorrections.postCorrection, (correction, new bytes[](0)));
+        calls[4] = abi.encodeCall(ICorrections.correct, (correction, statement, ""));
+        calls[5] = abi.encodeCall(IChallenges.bondOracles, (1));
+        calls[6] = abi.encodeCall(IChallenges.unbondOracles, (1));
         only(meterOperator, meteringFunctions(), calls);
     }
 

@@ -8,13 +8,14 @@ import {MeteredDay} from "./support/MeteredDay.sol";
 
 contract SettlementTest is MeteredDay {
     int256 private sellerBefore;
+    int256 private buyerBefore;
     int256 private balancerBefore;
 
     /// @dev The seller sold the buyer 1000 Wh in one window.
     function setUp() external {
         setUpWorld(1);
         trade(0, book(buy(BUYER, 1000, 200_000), sell(SELLER, 1000, 100_000)));
-        (sellerBefore, balancerBefore) = (freeOf(seller), freeOf(balancer));
+        (sellerBefore, buyerBefore, balancerBefore) = (freeOf(seller), freeOf(buyer), freeOf(balancer));
     }
 
     /// @dev Everyone metered at zero but the two who traded.
@@ -31,18 +32,29 @@ contract SettlementTest is MeteredDay {
         return freeOf(seller) - sellerBefore - 1000 * int256(uint256(SELL_RESERVE));
     }
 
+    function buyerEarned() private view returns (int256) {
+        return freeOf(buyer) - buyerBefore - 1000 * int256(uint256(BUY_RESERVE));
+    }
+
     // --- signs
 
-    /// Sold 1000 Wh, delivered 900, at 80 micro/kWh: 8 micro are owed.
+    /// Bought 1000 Wh, took 1100, at 80 micro/kWh: 8 micro are owed.
     function test_a_shortfall_at_a_positive_price_costs() external {
-        settleAll(metered(900, -1000), 80, 80);
-        eq(sellerEarned(), -8000, "nano");
+        settleAll(metered(1000, -1100), 80, 80);
+        eq(buyerEarned(), -8000, "nano");
     }
 
     /// The same at -50 micro/kWh earns 5 micro.
     function test_a_shortfall_at_a_negative_price_earns() external {
-        settleAll(metered(900, -1000), -50, -50);
-        eq(sellerEarned(), 5000, "nano");
+        settleAll(metered(1000, -1100), -50, -50);
+        eq(buyerEarned(), 5000, "nano");
+    }
+
+    /// Sold 1000 Wh as produced, delivered 900: the price of 100 goes back, and there is no imbalance.
+    function test_what_is_not_produced_is_given_back() external {
+        settleAll(metered(900, -1000), 80, 80);
+        eq(sellerEarned(), -100 * 150_000, "nano");
+        eq(freeOf(balancer) - balancerBefore, 100 * 150_000, "for whoever bought it");
     }
 
     /// Delivered 100 Wh more, at 80 micro/kWh: 8 micro are earned; at -50 they cost 5.
@@ -61,8 +73,8 @@ contract SettlementTest is MeteredDay {
         settleAll(metered(1100, -1000), 80_000, 240_000);
         eq(sellerEarned(), 100 * 80_000, "surplus");
         vm.revertToState(before);
-        settleAll(metered(900, -1000), 80_000, 240_000);
-        eq(sellerEarned(), -100 * 240_000, "deficit");
+        settleAll(metered(1000, -1100), 80_000, 240_000);
+        eq(buyerEarned(), -100 * 240_000, "deficit");
     }
 
     /// Who meters what was contracted gets its reserve back and no more.
@@ -97,8 +109,10 @@ contract SettlementTest is MeteredDay {
         pure
         returns (int256)
     {
-        (int256 one, int256 two) = (bySeller - 1000, byBuyer + 1000);
-        return one * (one > 0 ? surplus : deficit) + two * (two > 0 ? surplus : deficit);
+        int256 delivered = bySeller < 0 ? int256(0) : bySeller < 1000 ? bySeller : int256(1000);
+        (int256 one, int256 two) = (bySeller - delivered, byBuyer + 1000);
+        return (delivered - 1000) * 150_000 + one * (one > 0 ? surplus : deficit) + two
+            * (two > 0 ? surplus : deficit);
     }
 
     // --- parts
@@ -109,8 +123,8 @@ contract SettlementTest is MeteredDay {
         (Posting memory p, bytes[] memory parts, RunCarry memory carry) = postHalves(metered(900, -1200), cut);
         settle(p, parts[0], noRunCarry());
         settle(p, parts[1], carry);
-        eq(sellerEarned(), -100 * 240_000, "seller");
-        eq(freeOf(balancer) - balancerBefore, 100 * 240_000 + 200 * 240_000, "balancing party");
+        eq(sellerEarned(), -100 * 150_000, "seller");
+        eq(freeOf(balancer) - balancerBefore, 100 * 150_000 + 200 * 240_000, "balancing party");
     }
 
     /// A part is settled once, in its place, as it was signed.
@@ -118,10 +132,10 @@ contract SettlementTest is MeteredDay {
         (Posting memory p, bytes[] memory parts, RunCarry memory carry) = postHalves(metered(1000, -1000), 1);
         vm.startPrank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.WrongPart.selector, 0));
-        exchange.settle(p, bytes.concat(parts[0], hex"00"), noRunCarry());
-        exchange.settle(p, parts[0], noRunCarry());
+        exchange.settle(p, bytes.concat(parts[0], hex"00"), noRunCarry(), roundPrices());
+        exchange.settle(p, parts[0], noRunCarry(), roundPrices());
         refuse(abi.encodeWithSelector(ISettlement.WrongPart.selector, 1));
-        exchange.settle(p, parts[0], carry);
+        exchange.settle(p, parts[0], carry, roundPrices());
         vm.stopPrank();
     }
 
@@ -131,10 +145,10 @@ contract SettlementTest is MeteredDay {
         p.surplusMicroPerKWh[0] += 1;
         vm.startPrank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.WrongPosting.selector, 0, DAY));
-        exchange.settle(p, entries, noRunCarry());
+        exchange.settle(p, entries, noRunCarry(), roundPrices());
         p.firstWindow = DAY + 48;
         refuse(abi.encodeWithSelector(ISettlement.WrongPosting.selector, 0, DAY + 48));
-        exchange.settle(p, entries, noRunCarry());
+        exchange.settle(p, entries, noRunCarry(), roundPrices());
     }
 
     /// The carry is what the part before left: not one word may differ, nor may a first part bring any.
@@ -143,10 +157,10 @@ contract SettlementTest is MeteredDay {
         bytes memory refusal = abi.encodeWithSelector(ISettlement.WrongRunCarry.selector, 0, DAY);
         vm.startPrank(meterOperator);
         refuse(refusal);
-        exchange.settle(p, parts[0], carry);
-        exchange.settle(p, parts[0], noRunCarry());
+        exchange.settle(p, parts[0], carry, roundPrices());
+        exchange.settle(p, parts[0], noRunCarry(), roundPrices());
         refuse(refusal);
-        exchange.settle(p, parts[1], noRunCarry());
+        exchange.settle(p, parts[1], noRunCarry(), roundPrices());
         uint256 which = seed % 5;
         if (which == 0) carry.tallies[seed / 5 % carry.tallies.length] ^= 1 << (seed >> 248);
         if (which == 1) ++carry.imbalanceWh;
@@ -154,7 +168,7 @@ contract SettlementTest is MeteredDay {
         if (which == 3) carry.lastAccount = address(uint160(carry.lastAccount) + 1);
         if (which == 4) ++carry.parts;
         refuse(refusal);
-        exchange.settle(p, parts[1], carry);
+        exchange.settle(p, parts[1], carry, roundPrices());
     }
 
     /// Words cannot wander between the carry's tallies and its sums, though they would hash the same in one row.
@@ -171,7 +185,7 @@ contract SettlementTest is MeteredDay {
         bytes memory refusal = abi.encodeWithSelector(ISettlement.WrongRunCarry.selector, 0, DAY);
         vm.startPrank(meterOperator);
         refuse(refusal);
-        exchange.settle(p, parts[1], carry);
+        exchange.settle(p, parts[1], carry, roundPrices());
     }
 
     /// Entries are of metered members of the zone, ascending, and whole.
@@ -205,7 +219,7 @@ contract SettlementTest is MeteredDay {
         postDay(p);
         vm.prank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.BadEntry.selector, account));
-        exchange.settle(p, entries, noRunCarry());
+        exchange.settle(p, entries, noRunCarry(), roundPrices());
         vm.revertToState(before);
     }
 
@@ -218,7 +232,7 @@ contract SettlementTest is MeteredDay {
         settle(p, entries, noRunCarry());
         vm.startPrank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.WrongRunStage.selector, 0, DAY, RunStage.Settled));
-        exchange.settle(p, entries, carry);
+        exchange.settle(p, entries, carry, roundPrices());
     }
 
     /// A posting that leaves accounts out ends no run, though their trades balance among themselves.
@@ -234,7 +248,7 @@ contract SettlementTest is MeteredDay {
         postDay(p);
         vm.prank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.IncompleteRun.selector, wh.length - 2, wh.length));
-        exchange.settle(p, entries, noRunCarry());
+        exchange.settle(p, entries, noRunCarry(), roundPrices());
     }
 
     /// The balancing party's own trades are settled with the run: its reserves return and its tokens end.
@@ -262,11 +276,13 @@ contract SettlementTest is MeteredDay {
         settle(p, parts[0], noRunCarry());
         vm.prank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.WrongRunStage.selector, 0, DAY, RunStage.Settling));
-        exchange.certify(p, parts[0], first);
+        exchange.certify(p, statementOf(accountsFrom(0, 1)), first, roundPrices());
         settle(p, parts[1], first);
-        certify(p, parts[0], carry);
+        eq(exchange.statementOf(0, DAY, 0), hashOf(statementOf(accountsFrom(0, 1))), "stated");
+        eq(exchange.statementOf(0, DAY, 1), hashOf(statementOf(accountsFrom(1, prosumers.length))), "stated");
+        certify(p, statementOf(accountsFrom(0, 1)), carry);
         carry.parts = 1;
-        certify(p, parts[1], carry);
+        certify(p, statementOf(accountsFrom(1, prosumers.length)), carry);
         (RunStage stage,,) = exchange.runOf(0, DAY);
         isTrue(stage == RunStage.Certified, "certified");
         eq(exchange.balanceOf(buyer, idOf(0, 0, 0, 0, 0)), 0, "no claim any more");
@@ -274,7 +290,7 @@ contract SettlementTest is MeteredDay {
         carry.parts = 0;
         vm.prank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.WrongPosting.selector, 0, DAY));
-        exchange.certify(p, parts[1], carry);
+        exchange.certify(p, statementOf(accountsFrom(0, 1)), carry, roundPrices());
     }
 
     // --- helpers
@@ -310,7 +326,7 @@ contract SettlementTest is MeteredDay {
     }
 
     /// @dev What the settled day leaves to certification.
-    function carryOf(int256[] memory wh) private view returns (RunCarry memory carry) {
+    function carryOf(int256[] memory wh) private returns (RunCarry memory carry) {
         carry = initialRun();
         for (uint256 i; i < wh.length; ++i) {
             countAccount(carry, prosumers[i], wh[i], 80_000, 240_000);

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Grid} from "../../contracts/interfaces/IDays.sol";
 import {Posting} from "../../contracts/interfaces/IMetering.sol";
+import {Certificates} from "../../contracts/libraries/Certificates.sol";
 import {ILibraries} from "./harness/ILibraries.sol";
 import {Checks} from "./support/Vm.sol";
 
@@ -133,21 +134,24 @@ contract SettlementRulesTest is Checks {
 
     // --- certificates
 
-    /// Cumulative rounding: shares sum to the certified amount exactly, and none exceeds its claim.
-    function test_shares_sum_exactly(uint32[] calldata seeds, uint256 amount) external view {
+    /// Cumulative rounding: shares sum to what is lacking, and to what is certified, exactly, and none exceeds its claim.
+    function test_shares_sum_exactly(uint32[] calldata seeds, uint256 short, uint256 amount) external view {
         uint256[] memory claims = new uint256[](seeds.length < 30 ? seeds.length : 30);
         uint256 total;
         for (uint256 i; i < claims.length; ++i) {
             total += claims[i] = seeds[i] % 4 == 0 ? 0 : seeds[i];
         }
-        amount = within(amount, 0, total);
-        uint256[] memory parts = libraries.shares(claims, amount);
-        uint256 sum;
+        short = within(short, 0, total);
+        amount = within(amount, 0, total - short);
+        Certificates.Share[] memory parts = libraries.shares(claims, short, amount);
+        (uint256 lacking, uint256 sum) = (0, 0);
         for (uint256 i; i < parts.length; ++i) {
-            isTrue(parts[i] <= claims[i], "at most the claim");
-            sum += parts[i];
+            (lacking, sum) = (lacking + parts[i].short, sum + parts[i].certified);
+            uint256 all = parts[i].short + parts[i].certified + parts[i].uncertified;
+            eq(all, claims[i], "the whole claim, and no more");
         }
-        eq(sum, amount, "exactly");
+        eq(lacking, short, "lacking");
+        eq(sum, amount, "certified");
     }
 
     /// The best quality is served first, and each from its own band or a greener one only.
@@ -157,7 +161,7 @@ contract SettlementRulesTest is Checks {
         eq(abi.encode(order), abi.encode(listOf(3, 2, 1, 0)), "5 firm, 3 firm, 3, none");
 
         // Claims 100 of each; delivered: 5 firm 250, 3 firm 0, 3 as produced 10, none 500.
-        uint256[] memory tallies = listOf(100 | 500 << 128, 100 | 10 << 128, 100, 100 | 250 << 128);
+        uint256[] memory tallies = listOf(tally(100, 500), tally(100, 10), tally(100, 0), tally(100, 250));
         uint256[] memory amounts = libraries.certified(tallies, 1, codes, 4);
         eq(abi.encode(amounts), abi.encode(listOf(0, 60, 100, 100)), "what is left serves the next");
     }
@@ -170,7 +174,7 @@ contract SettlementRulesTest is Checks {
         bytes16 codes = hex"00030b0d";
         uint256[] memory tallies = new uint256[](4);
         for (uint256 q; q < 4; ++q) {
-            tallies[q] = uint256(claims[q]) | uint256(delivered[q]) << 128;
+            tallies[q] = tally(claims[q], delivered[q]);
         }
         uint256[] memory amounts = libraries.certified(tallies, 1, codes, 4);
         for (uint256 q; q < 4; ++q) {
@@ -180,6 +184,22 @@ contract SettlementRulesTest is Checks {
         isTrue(amounts[3] <= delivered[3], "band 5");
         uint256 pool = uint256(delivered[1]) + delivered[2] + delivered[3];
         isTrue(amounts[1] + amounts[2] + amounts[3] <= pool, "band 3 and above");
+    }
+
+    /// What as-produced sellers lack is missed by their quality's claims, the best first, and what those leave by the next; firm ones make up for theirs.
+    function test_shortfalls_go_from_the_best_to_the_least() external view {
+        bytes16 codes = hex"00030b0d"; // none, 3 as produced, 3 firm, 5 firm
+        // Claims 100, 30, 100, 100; lacking: 20 of none, 50 of 3 as produced, 70 of 3 firm.
+        uint256[] memory tallies = listOf(100 | 20 << 64, 30 | 50 << 64, 100 | 70 << 64, 100);
+        uint256[] memory amounts = libraries.shortfalls(tallies, 1, codes, 4);
+        eq(abi.encode(amounts), abi.encode(listOf(40, 30, 0, 0)), "20 that nobody claims go on");
+        amounts = libraries.certified(tallies, 1, codes, 4);
+        eq(abi.encode(amounts), abi.encode(listOf(0, 0, 0, 0)), "nothing is delivered");
+    }
+
+    /// @dev Of a quality whose sellers deliver all they sold.
+    function tally(uint256 claims, uint256 delivered) private pure returns (uint256) {
+        return claims | delivered << 64 | delivered << 128;
     }
 
     function listOf(uint256 a, uint256 b, uint256 c, uint256 d) private pure returns (uint256[] memory list) {

@@ -91,6 +91,8 @@ contract TreesTest is World {
         }
         vm.prank(registrar);
         exchange.setQuorum(2);
+        vm.prank(registrar);
+        exchange.setSharing(true);
         openDay(day, dayWindows);
     }
 

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {IAuction, SessionParams} from "../../contracts/interfaces/IAuction.sol";
 import {Grid} from "../../contracts/interfaces/IDays.sol";
 import {IMetering, Posting} from "../../contracts/interfaces/IMetering.sol";
-import {ISettlement, RunCarry, RunStage} from "../../contracts/interfaces/ISettlement.sol";
+import {ISettlement, RoundPrices, RunCarry, RunStage} from "../../contracts/interfaces/ISettlement.sol";
 import {ROLE_PROSUMER} from "../../contracts/libraries/Member.sol";
 import {Forest} from "./support/Forest.sol";
 
@@ -58,7 +58,10 @@ contract ZonesTest is Forest {
     }
 
     function certifyZone(uint32 zone) private {
-        certify(postingIn(zone, 1), entry(memberIn(zone), 0), carry());
+        address[] memory one = new address[](1);
+        one[0] = memberIn(zone);
+        stated[one[0]] = [int256(0)];
+        certify(postingIn(zone, 1), statementOf(one), carry());
     }
 
     function requireUnderWay(uint32 expected) private view {
@@ -80,7 +83,7 @@ contract ZonesTest is Forest {
         RunCarry memory brought = first ? noRunCarry() : carry();
         vm.prank(meterOperator);
         vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongPosting.selector, zone, LATER));
-        exchange.settle(p, entries, brought);
+        exchange.settle(p, entries, brought, roundPrices());
     }
 
     // --- what holds
@@ -181,7 +184,7 @@ contract ZonesTest is Forest {
         bytes memory entries = entry(memberIn(1), 0);
         vm.prank(meterOperator);
         vm.expectRevert(abi.encodeWithSelector(ISettlement.WrongRunCarry.selector, 1, LATER));
-        exchange.settle(p, entries, wrong);
+        exchange.settle(p, entries, wrong, roundPrices());
         settleZone(1, false);
     }
 
@@ -210,14 +213,17 @@ contract ZonesTest is Forest {
             Posting memory p = postingOf(entry(memberIn(zone), wh), 80_000, 240_000);
             (p.zone, p.accounts) = (zone, 1);
             postDay(p);
-            settle(p, entry(memberIn(zone), wh), zone == 0 ? noRunCarry() : c);
+            RoundPrices[] memory prices = new RoundPrices[](1);
+            prices[0] = RoundPrices(postedOf(zone).energyPotentials, headerWords());
+            vm.prank(meterOperator);
+            exchange.settle(p, entry(memberIn(zone), wh), zone == 0 ? noRunCarry() : c, prices);
             if (zone != 1) continue;
             c.tallies[0] = FLOW << 64 | 500 << 128;
-            (c.imbalanceWh, c.cashNano) = (-100, -100 * 240_000);
+            c.cashNano = -100 * 100_000;
         }
         (RunStage stage,,) = exchange.runOf(2, DAY);
         isTrue(stage == RunStage.Settled, "the last zone ends the run");
-        eq(freeOf(balancer) - before, 100 * 240_000, "the balancing party takes the other side");
+        eq(freeOf(balancer) - before, 100 * 100_000, "the balancing party takes the other side");
         int256 sum = freeOf(balancer) + freeOf(networkOperator) + freeOf(secondBuyer);
         eq(sum + freeOf(seller) + freeOf(buyer), int256(token.balanceOf(address(exchange))), "all cash");
     }

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Grid} from "../../../contracts/interfaces/IDays.sol";
 import {Posting} from "../../../contracts/interfaces/IMetering.sol";
+import {Certificates} from "../../../contracts/libraries/Certificates.sol";
 
 struct ReadProduct {
     uint8 side;
@@ -68,7 +69,14 @@ interface ILibraries {
         pure
         returns (uint256[] memory);
     function byMerit(bytes16 codes, uint256 count) external pure returns (uint256[] memory);
-    function shares(uint256[] calldata claims, uint256 amount) external pure returns (uint256[] memory parts);
+    function shortfalls(uint256[] memory tallies, uint256 windows, bytes16 codes, uint256 count)
+        external
+        pure
+        returns (uint256[] memory);
+    function shares(uint256[] calldata claims, uint256 short, uint256 amount)
+        external
+        pure
+        returns (Certificates.Share[] memory parts);
     function imbalance(
         bytes calldata metered,
         uint32[] calldata obligations,

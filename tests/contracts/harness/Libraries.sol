@@ -152,27 +152,38 @@ contract Libraries is ILibraries {
         pure
         returns (uint256[] memory)
     {
-        return Certificates.certified(tallies, windows, codes, Certificates.byMerit(codes, count));
+        uint256[] memory order = Certificates.byMerit(codes, count);
+        uint256[] memory short = Certificates.shortfalls(tallies, windows, codes, order);
+        return Certificates.certified(tallies, short, windows, codes, order);
+    }
+
+    function shortfalls(uint256[] memory tallies, uint256 windows, bytes16 codes, uint256 count)
+        external
+        pure
+        returns (uint256[] memory)
+    {
+        return Certificates.shortfalls(tallies, windows, codes, Certificates.byMerit(codes, count));
     }
 
     function byMerit(bytes16 codes, uint256 count) external pure returns (uint256[] memory) {
         return Certificates.byMerit(codes, count);
     }
 
-    /// @dev The certified parts of claims of one cell, one a lane of a wide slot, each in a call of its own.
-    function shares(uint256[] calldata claims, uint256 amount)
+    /// @dev The parts of claims of one cell that shares a shortfall and an amount certified, in their order.
+    function shares(uint256[] calldata claims, uint256 short, uint256 amount)
         external
         pure
-        returns (uint256[] memory parts)
+        returns (Certificates.Share[] memory parts)
     {
-        (uint256[] memory tallies, uint256[] memory amounts) = (new uint256[](1), new uint256[](1));
-        parts = new uint256[](claims.length);
+        uint256[] memory tallies = new uint256[](1);
+        Certificates.Shares memory shared = Certificates.Shares(new uint256[](1), new uint256[](1));
+        parts = new Certificates.Share[](claims.length);
         for (uint256 i; i < claims.length; ++i) {
             tallies[0] += claims[i];
         }
-        amounts[0] = amount;
+        (shared.short[0], shared.certified[0]) = (short, amount);
         for (uint256 i; i < claims.length; ++i) {
-            (parts[i],) = Certificates.share(claims[i], 32, 0, tallies, amounts);
+            if (claims[i] != 0) parts[i] = Certificates.share(tallies, shared, 0, claims[i]);
         }
     }
 
@@ -191,9 +202,10 @@ contract Libraries is ILibraries {
         uint256 row = rows + Imbalance.QUALITIES;
         tallies = new uint256[](obligations.length + 1);
         Imbalance.readInjected(rows, source, 1);
+        uint256 values = Imbalance.allocate(32);
         for (uint256 i; i < obligations.length; ++i) {
             uint256 lanes = Imbalance.spread(rows, obligations[i], true);
-            Imbalance.takeObligations(lanes, lanes + 8, rows, row);
+            Imbalance.takeObligations(lanes, lanes + 8, rows, row, values, 0);
             Imbalance.addTallies(tallies, i, row, 1);
             row += Imbalance.QUALITY;
         }

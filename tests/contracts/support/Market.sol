@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {SessionParams} from "../../../contracts/interfaces/IAuction.sol";
 import {Carry, Posted} from "../../../contracts/interfaces/IClearing.sol";
+import {RoundPrices} from "../../../contracts/interfaces/ISettlement.sol";
 import {MerkleFrontier} from "../../../contracts/libraries/MerkleFrontier.sol";
 import {World} from "./World.sol";
 
@@ -51,6 +52,10 @@ abstract contract Market is World {
         "FlexibleSchedule(address trader,bytes32 session,uint32 zone,uint8 side,uint8 kind,uint32 firstWindow,uint16 windows,uint64 nonce,"
         "bytes32 replaces,address beneficiary,uint32 energyWh,uint32 maxWhPerWindow,int32 limitMicroPerKWh)"
     );
+
+    /// @dev What each proved round of energy posted, in order.
+    RoundPrices[] private _rounds;
+    mapping(uint256 round => uint256 place) private _placeOf;
 
     /// @dev Crossing of one window: the interval of clearing prices, and who trades at its middle.
     struct Crossing {
@@ -367,6 +372,38 @@ abstract contract Market is World {
     function close(uint24 epoch, Posted memory posted, Carry memory carry) internal {
         vm.prank(operator);
         exchange.closeZone(epoch, 0, posted, carry, noChildren(), noFlows());
+        noteRound(epoch, posted);
+    }
+
+    /// @dev What was proved is what settlement reads prices from.
+    function noteRound(uint24 epoch, Posted memory posted) internal {
+        SessionParams memory params = exchange.sessionParams(epoch);
+        if (params.kind != 0) return; // only energy settles
+        _placeOf[params.round] = _rounds.length;
+        _rounds.push(RoundPrices(posted.energyPotentials, posted.qualityPotentials));
+    }
+
+    /// @dev What `settle` and `certify` read prices from.
+    function roundPrices() internal view returns (RoundPrices[] memory) {
+        return _rounds;
+    }
+
+    function noPrices() internal pure returns (RoundPrices[] memory) {
+        return new RoundPrices[](0);
+    }
+
+    /// @dev What a Wh of a quality was traded at, micro/kWh: the floors of the averages of what was posted.
+    /// @param dense index of the quality in the grid
+    function priceOf(uint256 round, uint256 dense, uint256 window) internal view returns (int256 price) {
+        RoundPrices storage p = _rounds[_placeOf[round]];
+        price = midOf(p.energyPotentials[window]);
+        if (dense != 0) {
+            price -= midOf(p.qualityPotentials[(dense - 1) * p.energyPotentials.length + window]);
+        }
+    }
+
+    function midOf(uint256 word) private pure returns (int256) {
+        return (int256(int32(uint32(word))) + int32(uint32(word >> 32))) >> 1;
     }
 
     function prove(uint24 epoch, Order[] memory orders) internal {

@@ -4,11 +4,15 @@ pragma solidity ^0.8.30;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IAccounts} from "../../../contracts/interfaces/IAccounts.sol";
 import {IAuction, SessionParams, Stage} from "../../../contracts/interfaces/IAuction.sol";
+import {IChallenges} from "../../../contracts/interfaces/IChallenges.sol";
 import {IClearing} from "../../../contracts/interfaces/IClearing.sol";
+import {ICorrections} from "../../../contracts/interfaces/ICorrections.sol";
 import {Grid, IDays} from "../../../contracts/interfaces/IDays.sol";
+import {IDelivery} from "../../../contracts/interfaces/IDelivery.sol";
 import {IEmergency} from "../../../contracts/interfaces/IEmergency.sol";
 import {IExchange} from "../../../contracts/interfaces/IExchange.sol";
 import {IMetering} from "../../../contracts/interfaces/IMetering.sol";
+import {IMeters} from "../../../contracts/interfaces/IMeters.sol";
 import {ClosedZone, IProof} from "../../../contracts/interfaces/IProof.sol";
 import {ISettlement} from "../../../contracts/interfaces/ISettlement.sol";
 import {ROLE_BALANCING_PARTY, ROLE_OPERATOR, ROLE_PROSUMER} from "../../../contracts/libraries/Member.sol";
@@ -23,6 +27,8 @@ interface IDeployed is IExchange {
     function proofModule() external view returns (address);
     function settlementModule() external view returns (address);
     function omissionModule() external view returns (address);
+    function deliveryModule() external view returns (address);
+    function challengeModule() external view returns (address);
     function windowLength() external view returns (uint16);
     function authority() external view returns (address);
     function setAuthority(address authority) external;
@@ -127,7 +133,14 @@ abstract contract World is Checks {
 
     /// @dev One of each module, as the Exchange's constructor takes them behind its terms.
     function modules(bytes memory terms) internal returns (bytes memory list) {
-        string[4] memory names = ["ClearingModule", "ProofModule", "SettlementModule", "OmissionModule"];
+        string[6] memory names = [
+            "ClearingModule",
+            "ProofModule",
+            "SettlementModule",
+            "OmissionModule",
+            "DeliveryModule",
+            "ChallengeModule"
+        ];
         for (uint256 i; i < names.length; ++i) {
             list = bytes.concat(
                 list, abi.encode(vm.deployCode(string.concat("Exchange.sol:", names[i]), terms))
@@ -159,20 +172,27 @@ abstract contract World is Checks {
     }
 
     function membershipFunctions() internal pure returns (bytes4[] memory list) {
-        list = new bytes4[](6);
+        list = new bytes4[](9);
         list[0] = IAccounts.registerMember.selector;
         list[1] = IAccounts.changeMember.selector;
-        list[2] = IMetering.registerMeter.selector;
-        list[3] = IMetering.revokeMeter.selector;
+        list[2] = IMeters.registerMeter.selector;
+        list[3] = IMeters.revokeMeter.selector;
         list[4] = IMetering.setOracle.selector;
         list[5] = IMetering.setQuorum.selector;
+        list[6] = IMeters.rotateMeter.selector;
+        list[7] = IChallenges.setChallengeBond.selector;
+        list[8] = IMetering.setSharing.selector;
     }
 
     function meteringFunctions() internal pure returns (bytes4[] memory list) {
-        list = new bytes4[](3);
+        list = new bytes4[](7);
         list[0] = IMetering.postMetering.selector;
         list[1] = ISettlement.settle.selector;
-        list[2] = ISettlement.certify.selector;
+        list[2] = IDelivery.certify.selector;
+        list[3] = ICorrections.postCorrection.selector;
+        list[4] = ICorrections.correct.selector;
+        list[5] = IChallenges.bondOracles.selector;
+        list[6] = IChallenges.unbondOracles.selector;
     }
 
     function guardedFunctions() internal pure returns (bytes4[] memory list) {
@@ -237,8 +257,10 @@ abstract contract World is Checks {
             vm.prank(registrar);
             exchange.setOracle(vm.addr(key), true);
         }
-        vm.prank(registrar);
+        vm.startPrank(registrar);
         exchange.setQuorum(quorum);
+        exchange.setSharing(true);
+        vm.stopPrank();
     }
 
     // --- days and sessions

@@ -18,15 +18,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit"), str(Path(__file__).parent)]
 
 import reference_world as world  # noqa: E402
+from calls import recorded  # noqa: E402
+from settling_world import Settler, prices_of  # noqa: E402
 
 from settlement.chain import abi  # noqa: E402
 from settlement.reference import eip712, posting, product_id  # noqa: E402
 from settlement.reference.exchange import Exchange  # noqa: E402
 from settlement.reference.orders import encode_all  # noqa: E402
 from settlement.reference.posting import Entry, Posting  # noqa: E402
+from settlement.reference.prices import RoundPrices  # noqa: E402
 from settlement.reference.product_id import CERTIFICATE, CLAIM, ENERGY, OBLIGATION, ProductId  # noqa: E402
 from settlement.reference.schedule import SignedSchedule  # noqa: E402
 
@@ -67,8 +70,12 @@ def orders_of(exchange: Exchange, session: bytes, dice: random.Random) -> list[S
     return found
 
 
-def clear_round(exchange: Exchange, round_number: int, dice: random.Random) -> tuple[Step, list[Step]]:
-    """Opens, clears and proves one round: its times, and the operator's transactions from the gate on."""
+def clear_round(
+    exchange: Exchange, round_number: int, dice: random.Random
+) -> tuple[Step, list[Step], RoundPrices]:
+    """Opens, clears and proves one round: its times, the operator's transactions from the gate on, and what
+    it was traded at.
+    """
     shift = round_number * 10_800
     params = replace(
         world.make_params(round=round_number),
@@ -96,10 +103,10 @@ def clear_round(exchange: Exchange, round_number: int, dice: random.Random) -> t
     steps: list[Step] = [{"at": now, "sender": "operator", "data": text(call)} for call in calls]
     steps[-1]["expect"] = expectation(exchange, now, (ENERGY, CLAIM), (ENERGY, OBLIGATION))
     times = ("gate", "commit_by", "prove_by", "claim_by")
-    return {name: getattr(params, name) for name in times}, steps
+    return {name: getattr(params, name) for name in times}, steps, prices_of(posted)
 
 
-def settle_day(exchange: Exchange, dice: random.Random) -> list[Step]:
+def settle_day(exchange: Exchange, dice: random.Random, rounds: tuple[RoundPrices, ...]) -> list[Step]:
     """Posts, settles in parts and certifies."""
     now, windows = world.DAY_END, world.WINDOWS
     entries = [
@@ -117,16 +124,13 @@ def settle_day(exchange: Exchange, dice: random.Random) -> list[Step]:
     digest = eip712.digest(exchange.separator, posting.struct_hash(message))
     nodes = sorted(world.ORACLES, key=world.address_of)[:2]
     signatures = [world.sign_digest(key, digest) for key in nodes]
-    exchange.post_metering(now, message, signatures)
-    calls, words = [abi.post_metering(message, signatures)], abi.posting_tuple(message)
-    carry = None
+    told, calls = recorded(exchange)
+    told.post_metering(now, message, signatures)
+    settler = Settler(told, now, world.DAY, {0: rounds})
     for part in packed:
-        calls.append(abi.settle(words, part, abi.run_carry_tuple(carry)))
-        carry = exchange.settle(now, 0, world.DAY, carry, part)
+        settler.settle(0, part)
     settled = expectation(exchange, now, (CERTIFICATE, CLAIM), empty=True)
-    for part in packed:
-        calls.append(abi.certify(words, part, abi.run_carry_tuple(carry)))
-        carry = exchange.certify(now, 0, world.DAY, carry, part)
+    settler.certify_all()
     steps: list[Step] = [{"at": now, "sender": "settler", "data": text(call)} for call in calls]
     steps[len(packed)]["expect"] = settled
     steps[-1]["expect"] = expectation(exchange, now, (CERTIFICATE, CLAIM))
@@ -154,12 +158,13 @@ def expectation(exchange: Exchange, now: int, *families: tuple[int, int], empty:
 def day(seed: int) -> Step:
     world.CHAIN_ID, world.CONTRACT = CHAIN_ID, CONTRACT
     dice, exchange = random.Random(seed), world.make_exchange(deposit=10**12)
-    sessions, steps = [], []
+    sessions, steps, rounds = [], [], []
     for number in range(ROUNDS):
-        session, more = clear_round(exchange, number, dice)
+        session, more, prices = clear_round(exchange, number, dice)
+        rounds.append(prices)
         sessions.append(session)
         steps += more
-    return {"sessions": sessions, "steps": steps + settle_day(exchange, dice)}
+    return {"sessions": sessions, "steps": steps + settle_day(exchange, dice, tuple(rounds))}
 
 
 def main() -> None:

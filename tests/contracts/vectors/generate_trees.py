@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "unit"), str(Path(__file__).parent)]
 
 import reference_world as world  # noqa: E402
 import tree_world  # noqa: E402
+from calls import recorded  # noqa: E402
+from settling_world import Settler, round_prices  # noqa: E402
 from tree_world import TreeSession  # noqa: E402
 
 from settlement.chain import abi  # noqa: E402
@@ -94,26 +96,24 @@ class Recorder:
         closed[zone] = mine
 
 
-def settle(exchange: Exchange, zones: int, dice: random.Random) -> list[bytes]:
+def settle(tree: TreeSession, dice: random.Random) -> list[bytes]:
     """Posts every zone, settles and certifies them in order."""
-    now, calls, days = world.DAY_END, [], []
+    exchange, zones = tree.exchange, tree.session.grid.zones
+    now, (told, calls), parts = world.DAY_END, recorded(exchange), {}
     for zone in range(zones):
         packed, message = _metered(exchange, zone, dice)
         digest = eip712.digest(exchange.separator, posting.struct_hash(message))
         nodes = sorted(world.ORACLES, key=world.address_of)[:2]
         signatures = [world.sign_digest(key, digest) for key in nodes]
-        exchange.post_metering(now, message, signatures)
-        calls.append(abi.post_metering(message, signatures))
-        days.append((zone, packed, abi.posting_tuple(message)))
-    carry = None
-    for zone, packed, words in days:
+        told.post_metering(now, message, signatures)
+        parts[zone] = packed
+    header, own = tree.prepared.header, tree.prepared.zones
+    prices = {zone: (round_prices(header, own[zone].posting),) for zone in range(zones)}
+    settler = Settler(told, now, world.DAY, prices)
+    for zone, packed in parts.items():
         for part in packed:
-            calls.append(abi.settle(words, part, abi.run_carry_tuple(carry)))
-            carry = exchange.settle(now, zone, world.DAY, carry, part)
-    for zone, packed, words in days:
-        for part in packed:
-            calls.append(abi.certify(words, part, abi.run_carry_tuple(carry)))
-            carry = exchange.certify(now, zone, world.DAY, carry, part)
+            settler.settle(zone, part)
+    settler.certify_all()
     return calls
 
 
@@ -165,7 +165,7 @@ def day(seed: int, zones: int | None = None, count: int | None = None) -> Step:
     recorder = Recorder(tree)
     recorder.bring()
     proved = expectation(exchange, world.GATE, names, (ENERGY, CLAIM), (ENERGY, OBLIGATION))
-    calls = settle(exchange, grid.zones, random.Random(seed))
+    calls = settle(tree, random.Random(seed))
     settled = expectation(exchange, world.DAY_END, names, (CERTIFICATE, CLAIM))
     steps = [step(world.GATE, "operator", call) for call in recorder.calls]
     steps[-1]["expect"] = proved
