@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Touched when an environment agrees with its lock.
 STAMP := .set-up
 
-.PHONY: demo test test-brownie check bench snap setup
+.PHONY: demo test test-brownie check fuzz bench snap setup
 .DEFAULT_GOAL := setup
 
 demo: setup
@@ -28,6 +28,15 @@ check: setup
 	@solhint --quiet --noPoster 'contracts/**/*.sol'
 	@$(BIN)/slither .
 	@$(BIN)/pytest -q tests/unit/test_imports.py
+
+# Every format of meter records, RUNS inputs each; what is found is kept in build/fuzz.
+RUNS ?= 20000
+fuzz: .venv-fuzz/$(STAMP)
+	@mkdir -p build
+	@for each in $$(.venv-fuzz/bin/python tests/fuzz/fuzz_formats.py 2>/dev/null); do \
+		echo "fuzz: $$each"; \
+		.venv-fuzz/bin/python tests/fuzz/fuzz_formats.py $$each $(RUNS) 2>build/fuzz.log || { tail -40 build/fuzz.log; exit 1; }; \
+	done
 
 # The environment of what it compares with is needed for one bench only.
 bench: setup $(if $(findstring match,$(ARGS)),.venv-peers/$(STAMP))
@@ -53,6 +62,10 @@ node_modules/$(STAMP): package.json package-lock.json
 
 .venv-brownie/$(STAMP): pyproject.toml uv.lock
 	@UV_PROJECT_ENVIRONMENT=.venv-brownie tools/uv sync --frozen --only-group brownie || tools/require packages Python
+	@touch $@
+
+.venv-fuzz/$(STAMP): pyproject.toml uv.lock
+	@UV_PROJECT_ENVIRONMENT=.venv-fuzz tools/uv sync --frozen --group fuzz
 	@touch $@
 
 .venv-peers/$(STAMP): pyproject.toml uv.lock

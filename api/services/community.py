@@ -422,14 +422,11 @@ class CommunityDay:
 
     def settle(self) -> None:
         """Imbalances zone by zone, the balancing party's other side, certificates."""
-        exchange, sender, carry = self.exchange, self.cast.oracles[0], None
         with self.phase(SETTLE):
-            held = [(one.signed, settler.read_holdings(exchange, one.signed)) for one in self.posted]
-            for signed, holdings in held:
-                carry, _ = settler.settle_all(exchange, sender, signed, holdings, carry)
+            run = settler.DayRun(self.exchange, self.cast.oracles[0], [one.signed for one in self.posted])
+            run.settle()
         with self.phase("certify"):
-            for signed, holdings in held:
-                carry, _ = settler.certify_all(exchange, sender, signed, holdings, carry)
+            run.certify()
 
     # Facts ----------------------------------------------------------------------------------------------
 

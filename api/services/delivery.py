@@ -19,6 +19,7 @@ from oracle.estimation import History
 from oracle.homes import WINDOW_LENGTH_S, Community, Home, by_day
 from oracle.messages import EXPORT, IMPORT, REGISTERS, Reading, SignedReading, decode, meter_id, sign
 from oracle.node import Agreement, Computed, DayInputs, OracleNode, agree
+from oracle.posting import PostedDay
 from oracle.registry import MeterRegistry
 from settlement.chain.settler import SignedPosting
 from settlement.reports.facts import Incident, Series
@@ -136,7 +137,9 @@ def vote_all(
     return posted, (*delivery.incidents, *_refusals(one.computed for one in posted), *dissents)
 
 
-def vote(inputs: DayInputs, delivery: Delivery, cast: Cast, separator: bytes) -> tuple[PostedZone, Agreement]:
+def vote(
+    inputs: DayInputs, delivery: Delivery, cast: Cast, separator: bytes
+) -> tuple[PostedZone, Agreement[PostedDay]]:
     """What the nodes agree on, with an honest node's working."""
     votes, honest = [], []
     for index, signer in enumerate(cast.oracles):
@@ -155,13 +158,16 @@ def _withholding(inputs: DayInputs, meter: bytes) -> DayInputs:
 
 
 def _refusals(zones: Iterable[Computed]) -> Iterable[Incident]:
-    """Messages that did not count, by reason."""
-    reasons = Counter(rejected.reason.value for computed in zones for rejected in computed.intake.rejected)
+    """Messages that did not count, and readings that validation took out, by reason."""
+    reasons = Counter[str]()
+    for computed in zones:
+        reasons.update(rejected.reason.value for rejected in computed.intake.rejected)
+        reasons.update(failure.reason.value for failure in computed.failures)
     for reason, count in sorted(reasons.items()):
         yield Incident("readings refused by the oracle", reason, count)
 
 
-def _dissents(agreed: Agreement, cast: Cast) -> Iterable[Incident]:
+def _dissents(agreed: Agreement[PostedDay], cast: Cast) -> Iterable[Incident]:
     nodes = {signer.address: index for index, signer in enumerate(cast.oracles, start=1)}
     for dissent in agreed.dissents:
         why = dissent.why.split(",")[0]

@@ -7,36 +7,53 @@ make it; one that failed must be refused here too. A call that is not understood
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from settlement.audit import told
 from settlement.audit.administration import RESTRICTED, Manager
-from settlement.audit.calldata import MESSAGES, arguments, function_of, header
 from settlement.audit.findings import Difference, Findings
 from settlement.audit.history import Block, Sent
 from settlement.audit.sums import Sums
 from settlement.audit.told import Teller, Told, tell
 from settlement.chain.abi import interface
+from settlement.chain.calldata import MESSAGES, arguments, function_of, header
 from settlement.chain.client import GAS_SLACK
 from settlement.chain.rpc import Log
 from settlement.reference import clearing, orders, posting, settlement
 from settlement.reference.accounts import Member
 from settlement.reference.clearing import Carry, Header, ZonePosting
 from settlement.reference.closing import ClosedZone
+from settlement.reference.correction import Correction
 from settlement.reference.errors import Refused
 from settlement.reference.exchange import Exchange, RunStage
 from settlement.reference.exchange import events as model
 from settlement.reference.messages import Transfer
 from settlement.reference.orders import SignedOrder
 from settlement.reference.posting import Posting
+from settlement.reference.prices import RoundPrices
 from settlement.reference.record import NO_ADDRESS
 from settlement.reference.settlement import RunCarry
+from settlement.reference.statement import Statement
 
 NO_SESSION = bytes(32)
 
 EXECUTE, MULTICALL = "execute", "multicall"
+
+COUNTED: Mapping[type[model.Event], str] = {
+    model.ScheduleCleared: "orders",
+    model.ScheduleIneligible: "orders",
+    model.SessionProved: "proofs",
+    model.MeteringPosted: "postings",
+    model.AccountSettled: "entries",
+    model.AccountDelivered: "delivered",
+    model.AccountCertified: "certificates",
+    model.AccountCorrected: "corrected",
+    model.RunCorrected: "later runs",
+    model.ReadingChallenged: "challenges",
+}
+"""Checks that hold once for each such event."""
 
 
 @dataclass
@@ -188,26 +205,20 @@ class Replay:
         return [self.teller.expected(event) for event in events]
 
     def _count(self, event: model.Event) -> None:
+        if check := COUNTED.get(type(event)):
+            self.findings.add(check)
         match event:
             case model.ScheduleCleared():
                 self._note_reason(event.session, 0)
-                self.findings.add("orders")
                 self.findings.add("fills", len(event.filled_wh))
             case model.ScheduleIneligible():
                 self._note_reason(event.session, event.reason)
-                self.findings.add("orders")
                 self.findings.add("ineligible")
             case model.SessionProved():
                 self.proved.append(event.session)
-                self.findings.add("proofs")
                 self.findings.add("books", len(self.exchange.session(event.session).commitments))
             case model.AccountSettled():
-                self.findings.add("entries")
                 self.findings.add("imbalances", len(event.imbalance_wh))
-            case model.AccountCertified():
-                self.findings.add("certificates")
-            case model.MeteringPosted():
-                self.findings.add("postings")
 
     def _note_reason(self, session: bytes, reason: int) -> None:
         cleared = self.cleared[session]
@@ -333,11 +344,17 @@ class Replay:
             raise Difference("calls", "another posting than the day's was brought", known, brought)
 
     def settle(
-        self, now: int, _: bytes, message: Posting, entries: bytes, carry: RunCarry | None
+        self,
+        now: int,
+        _: bytes,
+        message: Posting,
+        entries: bytes,
+        carry: RunCarry | None,
+        prices: tuple[RoundPrices, ...],
     ) -> list[Told]:
         self.require_posting(message)
         zone, day = message.zone, message.first_window
-        after = self.exchange.settle(now, zone, day, carry, entries)
+        after = self.exchange.settle(now, zone, day, carry, entries, prices)
         self.sums.paid[day] = after.cash
         if self.exchange.run(day).stage is RunStage.SETTLED:
             self.sums.close(day, after, self.exchange.settlement_day(now, zone, day))
@@ -345,11 +362,25 @@ class Replay:
         hash_ = settlement.run_carry_hash(after)
         return [tell("PartSettled", zone=zone, day=day, carry_hash=hash_)]
 
-    def certify(self, now: int, _: bytes, message: Posting, entries: bytes, carry: RunCarry | None) -> None:
+    def certify(
+        self,
+        now: int,
+        _: bytes,
+        message: Posting,
+        brought: Statement,
+        carry: RunCarry | None,
+        prices: tuple[RoundPrices, ...],
+    ) -> None:
         self.require_posting(message)
         if carry is None:
             raise Difference("calls", "nothing was brought to a certification")
-        self.exchange.certify(now, message.zone, message.first_window, carry, entries)
+        self.exchange.certify(now, message.zone, message.first_window, carry, brought, prices)
+
+    def post_correction(
+        self, now: int, _: bytes, correction: Correction, signatures: Sequence[bytes]
+    ) -> None:
+        self.teller.correction = correction
+        self.exchange.post_correction(now, correction, signatures)
 
 
 _TRANSFER = next(t for t, e in interface("SettlementToken").events.items() if e.name == "Transfer")
@@ -414,12 +445,27 @@ HANDLERS: dict[str, Callable[..., list[Told] | None]] = {
     "pause": lambda r, now, _: r.exchange.pause(now),
     "unpause": lambda r, now, _: r.exchange.unpause(now),
     "registerMeter": lambda r, now, _, *values: r.exchange.register_meter(now, *values),
+    "rotateMeter": lambda r, now, _, *values: r.exchange.rotate_meter(now, *values),
     "revokeMeter": lambda r, now, _, meter: r.exchange.revoke_meter(now, meter),
     "setOracle": Replay.set_oracle,
     "setQuorum": lambda r, now, _, quorum: r.exchange.set_quorum(now, quorum),
     "postMetering": lambda r, now, _, *values: r.exchange.post_metering(now, *values),
+    "postDefault": lambda r, now, _, message: r.exchange.post_default(now, message),
     "settle": Replay.settle,
     "certify": Replay.certify,
+    "openCorrections": lambda r, now, _, message: r.exchange.open_corrections(message),
+    "postCorrection": Replay.post_correction,
+    "correct": lambda r, now, _, *values: r.exchange.correct(now, *values),
+    "setSharing": lambda r, now, _, on: r.exchange.set_sharing(now, on),
+    "setChallengeBond": lambda r, now, _, nano: r.exchange.set_challenge_bond(nano),
+    "bondOracles": lambda r, now, sender, nano: r.exchange.bond_oracles(now, sender, nano),
+    "unbondOracles": lambda r, now, sender, nano: r.exchange.unbond_oracles(now, sender, nano),
+    "challengeReading": lambda r, now, sender, brought: drop(
+        r.exchange.challenge_reading(now, sender, brought)
+    ),
+    "answerChallenge": lambda r, now, _, *values: r.exchange.answer_challenge(now, *values),
+    "settleChallenge": lambda r, now, _, *values: r.exchange.settle_challenge(now, *values),
+    "dropChallenge": lambda r, now, _, id_: r.exchange.drop_challenge(now, id_),
 }
 """By the contract's function: the reference's, called with the time, the sender and the arguments."""
 

@@ -18,7 +18,7 @@ from settlement.chain.exchange import FLAG_SUSPENDED, FLAG_WIDE, FLAG_WITHDRAWIN
 from settlement.reference import product_id, session
 from settlement.reference.accounts import PROSUMER
 from settlement.reference.exchange import Exchange
-from settlement.reference.exchange.state import ClaimStage, SessionRecord
+from settlement.reference.exchange.state import Challenge, ClaimStage, SessionRecord, ZoneDay
 from settlement.reference.product_id import CLAIM, ENERGY, OBLIGATION, ProductId
 
 NO_HASH, NO_ADDRESS = bytes(32), bytes(20)
@@ -44,6 +44,7 @@ def questions(replay: Replay, now: int) -> Iterator[Question]:
     yield from _grids(replay.exchange)
     yield from _days(replay.exchange)
     yield from _claims(replay)
+    yield from _later(replay)
     yield from _registers(replay, now)
     yield from _debts(replay.exchange)
 
@@ -200,6 +201,48 @@ def _bond(exchange: Exchange, epoch: int) -> tuple[bytes, int, int, int, int]:
     paid = sum(claim.stage is ClaimStage.PAID for claim in standing)
     traders = {claim.trader for claim in standing}
     return (bond.operator, bond.locked_nano, len(standing), paid, len(traders))
+
+
+# Statements, later runs and challenges ------------------------------------------------------------------
+
+
+def _later(replay: Replay) -> Iterator[Question]:
+    state = replay.exchange.state
+    for part, hash_ in state.statements.items():
+        yield Question("statements", "statementOf", part, (hash_,), counts=1)
+    nothing = ZoneDay(NO_HASH, NO_HASH, NO_HASH, 0)
+    for place in state.postings:
+        one = state.zone_days.get(place, nothing)
+        told = (one.run, one.link, one.pending, one.parts, one.open, one.since)
+        yield Question("later days", "zoneDayOf", place, told, counts=1)
+    for id_, found in state.challenges.items():
+        values = tuple(challenge_values(found).values())
+        yield Question("later days", "challengeOf", (id_,), (values,))
+    for account in sorted(replay.seen | set(state.members)):
+        yield Question("later days", "holdsOf", (account,), (state.holds.get(account, 0),))
+    terms = (state.pot, state.challenge_bond, state.challengeable_until)
+    yield Question("later days", "challengeTerms", (), terms)
+
+
+def challenge_values(one: Challenge) -> dict[str, Any]:
+    """What is kept of a challenge, in the contract's order (contracts/interfaces/IChallenges.sol)."""
+    return {
+        "account": one.account,
+        "zone": one.zone,
+        "day": one.day,
+        "stage": one.stage.value,
+        "actual": one.actual,
+        "answered": one.answered,
+        "meterId": one.read.meter,
+        "register": one.read.register,
+        "window": one.read.window_index,
+        "committedWh": one.standing.wh,
+        "committedSequence": one.standing.sequence,
+        "wh": one.read.wh,
+        "sequence": one.read.sequence,
+        "answerBy": one.answer_by,
+        "bondNano": one.bond_nano,
+    }
 
 
 # The rest -----------------------------------------------------------------------------------------------

@@ -11,12 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from settlement.audit.state import NO_ADDRESS, NO_HASH, held_bits, member_word
+from settlement.audit.state import NO_ADDRESS, NO_HASH, challenge_values, held_bits, member_word
 from settlement.chain.exchange import RunStage, Stage
 from settlement.reference import accounts, posting
 from settlement.reference.accounts import PROSUMER
 from settlement.reference.exchange import Exchange
-from settlement.reference.exchange.state import ClaimStage, SessionRecord
+from settlement.reference.exchange.state import ChallengeStage, ClaimStage, Meter, SessionRecord
 from settlement.reference.session import Grid, grid_hash
 
 Values = dict[str, Any]
@@ -37,6 +37,7 @@ def values(exchange: Exchange, authority: bytes) -> Values:
         **_omission(exchange),
         **_tokens(exchange),
         **_metering(exchange),
+        **_later(exchange),
         "_nonces": exchange.state.nonces,
     }
 
@@ -167,7 +168,12 @@ def _books(record: SessionRecord) -> Table:
 def _clearing(exchange: Exchange) -> Values:
     state = exchange.state
     progress = ((place, one.closed_hash or one.carry_hash or NO_HASH) for place, one in state.zones.items())
-    return {"_progress": _nested(progress), "_beneficiaries": _nested(state.beneficiaries.items())}
+    energy = ((place, one.energy_hash) for place, one in state.zones.items() if one.energy_hash)
+    return {
+        "_progress": _nested(progress),
+        "_energy": _nested(energy),
+        "_beneficiaries": _nested(state.beneficiaries.items()),
+    }
 
 
 # Omission -----------------------------------------------------------------------------------------------
@@ -230,31 +236,65 @@ def _metering(exchange: Exchange) -> Values:
     state = exchange.state
     return {
         "_quorum": state.quorum,
+        "_sharing": state.sharing,
         "_nodes": len(state.oracles),
         "_oracles": dict.fromkeys(state.oracles, True),
-        "_meters": {id_: _meter(one.account, one.key) for id_, one in state.meters.items()},
+        "_meters": {id_: _meter(one) for id_, one in state.meters.items()},
         "_metered": _nested(
             (place, {"sequence": one.sequence, "hash": posting.struct_hash(one)})
             for place, one in state.postings.items()
         ),
         "_runs": {day: _run(exchange, day) for day in state.runs},
+        "_statements": _nested(state.statements.items()),
+        "_defaultParts": _nested(state.default_parts.items()),
     }
 
 
-def _meter(account: bytes, key: tuple[bytes, bytes] | None) -> Values:
-    x, y = key or (NO_HASH, NO_HASH)
-    return {"account": account, "x": x, "y": y}
+def _meter(meter: Meter) -> Values:
+    x, y = meter.key or (NO_HASH, NO_HASH)
+    return {"account": meter.account, "from": meter.since, "x": x, "y": y}
 
 
 def _run(exchange: Exchange, day: int) -> Values:
     run = exchange.state.runs[day]
     return {
         "stage": RunStage[run.stage.name],
+        "settledAt": run.settled_at,
+        "shares": run.shares,
         "zone": run.zone,
         "parts": run.parts,
         "accounts": run.accounts,
         "carry": run.carry_hash or NO_HASH,
         "consumed": run.consumed or NO_HASH,
+    }
+
+
+# Later runs and challenges ------------------------------------------------------------------------------
+
+
+def _later(exchange: Exchange) -> Values:
+    state = exchange.state
+    open_ = [(id_, one) for id_, one in state.challenges.items() if one.stage is ChallengeStage.OPEN]
+    return {
+        "_zoneDays": _nested(
+            (place, {_camel(name): value for name, value in vars(one).items()})
+            for place, one in state.zone_days.items()
+        ),
+        "_formerKeys": _nested(
+            (place, {"from": one.since, "until": one.until}) for place, one in state.former_keys.items()
+        ),
+        "_keyOwner": state.key_owners,
+        "_challengeableUntil": state.challengeable_until,
+        "_openChallenges": len(open_),
+        "_challengeBond": state.challenge_bond,
+        "_oracleBond": state.pot,
+        "_challenges": {id_: challenge_values(one) for id_, one in state.challenges.items()},
+        "_challengeOf": {one.read.key: id_ for id_, one in open_},
+        "_upheld": {
+            key: {"sequence": one.sequence, "wh": one.wh, "before": one.run + 1}
+            for key, one in state.upheld.items()
+        },
+        "_holds": state.holds,
     }
 
 

@@ -1,8 +1,9 @@
 """Nothing is lost: sums over the whole replay, taken from its events alone.
 
 Cash: the Exchange holds, in the settlement token, what is free and reserved in all accounts, what filled
-energy of unsettled days keeps reserved, and what is set aside in bonds, less what a run under way has paid
-out and not yet taken back.
+energy of unsettled days keeps reserved, and what operators, oracles and challengers set aside, less what a
+run under way has paid out and not yet taken back. What certification, a later run or a challenge does to
+accounts, the balancing party takes the other side of, Wh and nano.
 Energy: in each window of a proved session as much was sold as bought, over all its zones; what its buyers
 paid is what its sellers earned and its network operator got. Certificates: in each window, of every
 band and the greener ones together, no more than was delivered of them.
@@ -12,11 +13,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from settlement.audit.findings import Difference, Findings
 from settlement.reference import quality
 from settlement.reference.exchange import Exchange, RunStage, Stage
 from settlement.reference.exchange import events as model
+from settlement.reference.exchange.state import ChallengeStage
 from settlement.reference.orders import Order
 from settlement.reference.product_id import CLAIM, ENERGY, ProductId
 from settlement.reference.record import BUY
@@ -46,6 +49,10 @@ class Sums:
     imbalance_cash: Counter[int] = field(default_factory=Counter)
     """Nano that each run paid, the balancing party included, by day."""
     closed: dict[int, tuple[RunCarry, Day]] = field(default_factory=dict)
+    changed: tuple[int, int] = (0, 0)
+    """Wh and nano of accounts whose other side was not taken yet, in the call being replayed."""
+    left_open: list[tuple[model.Event, tuple[int, int]]] = field(default_factory=list)
+    """Where the balancing party took another side than there was."""
 
     def follow(self, event: model.Event, exchange: Exchange) -> None:
         match event:
@@ -58,6 +65,17 @@ class Sums:
             case model.AccountSettled() | model.RunSettled():
                 self.returned += event.returned_nano
                 self.imbalance_cash[event.day] += event.cash_nano
+            case model.AccountDelivered() | model.AccountCorrected():
+                self._change(event)
+            case model.PartCertified() | model.PartCorrected() | model.ChallengeSettled():
+                self._change(event)
+                if self.changed != (0, 0):
+                    self.left_open.append((event, self.changed))
+                self.changed = (0, 0)
+
+    def _change(self, event: Any) -> None:
+        energy, cash = self.changed
+        self.changed = (energy + event.imbalance_wh, cash + event.cash_nano)
 
     def _cleared(self, event: model.ScheduleCleared, exchange: Exchange) -> None:
         order, params = self.orders.pop(event.order), exchange.session(event.session).params
@@ -83,7 +101,9 @@ def owed(sums: Sums, exchange: Exchange, now: int) -> int:
     proved = [s for s, r in exchange.state.sessions.items() if r.stage is Stage.PROVED]
     kept = sum(sums.kept[one] for one in proved) - sums.returned
     bonds = sum(bond.locked_nano for bond in exchange.state.bonds.values())
-    return held + kept + bonds - sum(sums.paid.values())
+    challenges = exchange.state.challenges.values()
+    at_stake = sum(one.bond_nano for one in challenges if one.stage is ChallengeStage.OPEN)
+    return held + kept + bonds + exchange.state.pot + at_stake - sum(sums.paid.values())
 
 
 def check(sums: Sums, exchange: Exchange, now: int, balance: int, donated: int, findings: Findings) -> None:
@@ -98,6 +118,8 @@ def check(sums: Sums, exchange: Exchange, now: int, balance: int, donated: int, 
     for day, cash in sums.imbalance_cash.items():
         if day in sums.closed and cash != 0:
             raise Difference("runs", f"the run of day {day} does not net to zero, nano", 0, cash)
+    for event, left in sums.left_open:
+        raise Difference("runs", f"{type(event).__name__} leaves a side open, Wh and nano", (0, 0), left)
     for day in sums.closed:
         _check_delivery(sums, exchange, day, findings)
 

@@ -13,7 +13,7 @@ from settlement.audit.findings import Difference
 from settlement.chain import events as chain
 from settlement.chain.abi import CODEC, exchange_interface
 from settlement.chain.rpc import Log
-from settlement.reference import packed_windows, posting
+from settlement.reference import correction, packed_windows, posting
 from settlement.reference.accounts import Member
 from settlement.reference.exchange import Event, Exchange
 from settlement.reference.exchange import events as model
@@ -59,6 +59,8 @@ class Teller:
         """Who sent the call being replayed."""
         self.first_windows: dict[bytes, int] = {}
         """Of each order being cleared."""
+        self.correction: correction.Correction | None = None
+        """The one being posted."""
 
     def expected(self, event: Event) -> Told:
         """The chain's event for one of the replay's."""
@@ -80,6 +82,11 @@ class Teller:
         message = self.exchange.posting(event.zone, event.day)
         return {"posting": message, "posting_hash": posting.struct_hash(message)}
 
+    def _challenged(self, event: model.ReadingChallenged) -> dict[str, Any]:
+        read, stood = event.read, self.exchange.state.challenges[event.id].standing
+        place = {"meter": read.meter, "register": read.register, "window": read.window_index}
+        return place | {"committed_wh": stood.wh, "wh": read.wh, "sequence": read.sequence}
+
 
 _NAMES = {"GridAdded": "GridSet", "Transferred": "Transfer", "Approved": "Approval"}
 
@@ -95,6 +102,8 @@ _EXTRA: dict[str, Callable[[Teller, Any], dict[str, Any]]] = {
     "Approved": lambda _, e: {"amount": e.amount_wh},
     "MeteringPosted": Teller._posted,
     "AccountSettled": lambda _, e: {"imbalance_wh": sum(e.imbalance_wh), "released_nano": e.returned_nano},
+    "CorrectionPosted": lambda self, _: {"correction": self.correction},
+    "ReadingChallenged": Teller._challenged,
     "RunSettled": lambda _, e: {"run": 0, "released_nano": e.returned_nano},
 }
 """Values that the chain tells under another name, or from elsewhere."""

@@ -20,13 +20,16 @@ from eth_abi.registry import BaseEquals, registry
 from settlement.chain.compile import Json, compile_contracts
 from settlement.chain.errors import ContractRevert
 from settlement.errors import InputError
-from settlement.reference import clearing, closing, settlement
+from settlement.reference import clearing, closing, potential, settlement
 from settlement.reference.clearing import Carry, Header, ZonePosting
 from settlement.reference.closing import ClosedZone, Commitment
+from settlement.reference.correction import Correction
 from settlement.reference.eip712 import keccak
 from settlement.reference.merkle import DEPTH
 from settlement.reference.posting import Posting
+from settlement.reference.prices import RoundPrices
 from settlement.reference.settlement import RunCarry
+from settlement.reference.statement import Statement
 from settlement.reference.words import address_word, word, words
 
 
@@ -149,6 +152,8 @@ def exchange_interface() -> Interface:
     functions = [
         item
         for name in (
+            "ChallengeModule",
+            "DeliveryModule",
             "OmissionModule",
             "SettlementModule",
             "ProofModule",
@@ -291,14 +296,57 @@ def join_children(
     return _call("joinChildren", *members)
 
 
+def prices_array(rounds: Sequence[RoundPrices]) -> Tail:
+    """`RoundPrices[]`."""
+    return Tail(word(len(rounds)) + pack(*map(_prices_tuple, rounds)))
+
+
+def _prices_tuple(prices: RoundPrices) -> Tail:
+    energy, qualities = (array([*map(potential.pack, one)]) for one in (prices.energy, prices.qualities))
+    return Tail(pack(energy, qualities))
+
+
+def statement_tuple(statement: Statement) -> Tail:
+    """`Statement`."""
+    accounts = Tail(word(len(statement.accounts)) + b"".join(map(address_word, statement.accounts)))
+    return Tail(pack(accounts, _hashes(statement.leaves), blob(statement.rows)))
+
+
+def correction_tuple(correction: Correction) -> Tail:
+    """`Correction`."""
+    numbers = words((correction.zone, correction.first_window, correction.run))
+    prices = (array(correction.surplus), array(correction.deficit))
+    parts = (array(correction.statements), _hashes(correction.parts))
+    return Tail(pack(numbers, correction.previous, correction.commitments, *prices, *parts))
+
+
+def _signatures(signatures: Sequence[bytes]) -> Tail:
+    return Tail(word(len(signatures)) + pack(*map(blob, signatures)))
+
+
 def post_metering(posting: Posting, signatures: Sequence[bytes]) -> bytes:
-    signed = word(len(signatures)) + pack(*map(blob, signatures))
-    return _call("postMetering", posting_tuple(posting), Tail(signed))
+    return _call("postMetering", posting_tuple(posting), _signatures(signatures))
 
 
-def settle(posting: Tail, entries: bytes, carry: Tail) -> bytes:
-    return _call("settle", posting, blob(entries), carry)
+def post_default(posting: Posting) -> bytes:
+    return _call("postDefault", posting_tuple(posting))
 
 
-def certify(posting: Tail, entries: bytes, carry: Tail) -> bytes:
-    return _call("certify", posting, blob(entries), carry)
+def settle(posting: Tail, entries: bytes, carry: Tail, prices: Tail) -> bytes:
+    return _call("settle", posting, blob(entries), carry, prices)
+
+
+def certify(posting: Tail, statement: Tail, carry: Tail, prices: Tail) -> bytes:
+    return _call("certify", posting, statement, carry, prices)
+
+
+def open_corrections(posting: Posting) -> bytes:
+    return _call("openCorrections", posting_tuple(posting))
+
+
+def post_correction(correction: Correction, signatures: Sequence[bytes]) -> bytes:
+    return _call("postCorrection", correction_tuple(correction), _signatures(signatures))
+
+
+def correct(correction: Correction, statement: Statement, differences: bytes) -> bytes:
+    return _call("correct", correction_tuple(correction), statement_tuple(statement), blob(differences))

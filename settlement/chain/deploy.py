@@ -6,9 +6,11 @@ them; nobody, the administrator included, can touch prices, fills, cash or token
     role       may                                                             held by
     OPERATOR   openDay, openSession, commitBooks, postHeader, clear,           the market operator
                closeZone, joinChildren
-    ORACLE     postMetering, settle, certify                         oracle nodes and the operator
-    REGISTRAR  registerMember, changeMember, registerMeter, revokeMeter,       the community's registrar
-               setGrid, setOracle, setQuorum
+    ORACLE     postMetering, settle, certify, postCorrection, correct,         oracle nodes and the operator
+               bondOracles, unbondOracles
+    REGISTRAR  registerMember, changeMember, registerMeter, rotateMeter,       the community's registrar
+               revokeMeter, setGrid, setOracle, setQuorum, setChallengeBond,
+               setSharing
     GUARDIAN   pause, unpause                                                  whoever watches
     MINTER     mint of the settlement token                                    who takes the money in
 
@@ -56,12 +58,23 @@ EXCHANGE_RIGHTS: Mapping[int, tuple[str, ...]] = {
         "closeZone",
         "joinChildren",
     ),
-    ORACLE: ("postMetering", "settle", "certify"),
+    ORACLE: (
+        "postMetering",
+        "settle",
+        "certify",
+        "postCorrection",
+        "correct",
+        "bondOracles",
+        "unbondOracles",
+    ),
     REGISTRAR: (
         "registerMember",
         "changeMember",
         "registerMeter",
+        "rotateMeter",
         "revokeMeter",
+        "setChallengeBond",
+        "setSharing",
         "setGrid",
         "setOracle",
         "setQuorum",
@@ -70,7 +83,14 @@ EXCHANGE_RIGHTS: Mapping[int, tuple[str, ...]] = {
 }
 TOKEN_RIGHTS: Mapping[int, tuple[str, ...]] = {MINTER: ("mint",)}
 
-MODULES = ("ClearingModule", "ProofModule", "SettlementModule", "OmissionModule")
+MODULES = (
+    "ClearingModule",
+    "ProofModule",
+    "SettlementModule",
+    "OmissionModule",
+    "DeliveryModule",
+    "ChallengeModule",
+)
 """What the Exchange delegates to, as its constructor takes them; each has a getter of its name."""
 
 MAX_PAUSE_S = 86_400

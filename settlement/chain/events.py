@@ -13,6 +13,7 @@ from settlement.chain.abi import CODEC, Entry, exchange_interface
 from settlement.chain.exchange import Exchange, member_of
 from settlement.chain.rpc import Log
 from settlement.reference.accounts import Member
+from settlement.reference.correction import Correction
 from settlement.reference.posting import Posting
 from settlement.reference.session import Grid, SessionParams
 
@@ -172,6 +173,14 @@ class MeterRegistered:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterRotated:
+    meter: bytes
+    x: bytes
+    y: bytes
+    from_window: int
+
+
+@dataclass(frozen=True, slots=True)
 class MeterRevoked:
     meter: bytes
 
@@ -230,9 +239,130 @@ class AccountCertified:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountDelivered:
+    account: bytes
+    imbalance_wh: int
+    """The change, over all windows."""
+    cash_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartCertified:
+    zone: int
+    day: int
+    imbalance_wh: int
+    """The balancing party's change."""
+    cash_nano: int
+    """The balancing party's."""
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RunCertified:
     zone: int
     day: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionsOpened:
+    zone: int
+    day: int
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionPosted:
+    zone: int
+    day: int
+    run: int
+    hash: bytes
+    correction: Correction
+
+
+@dataclass(frozen=True, slots=True)
+class AccountCorrected:
+    account: bytes
+    imbalance_wh: int
+    """The change, over all windows."""
+    cash_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartCorrected:
+    zone: int
+    day: int
+    run: int
+    imbalance_wh: int
+    """The balancing party's change."""
+    cash_nano: int
+    """The balancing party's."""
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunCorrected:
+    zone: int
+    day: int
+    run: int
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingChallenged:
+    id: bytes
+    account: bytes
+    zone: int
+    day: int
+    meter: bytes
+    register: int
+    window: int
+    committed_wh: int
+    """What stands."""
+    wh: int
+    """What the meter signed instead."""
+    sequence: int
+    answer_by: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeAnswered:
+    id: bytes
+    defeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeSettled:
+    id: bytes
+    zone: int
+    day: int
+    imbalance_wh: int
+    """The balancing party's change."""
+    cash_nano: int
+    """The balancing party's."""
+    paid_nano: int
+    """What the account got from the oracles."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeDropped:
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OracleBondChanged:
+    account: bytes
+    amount_nano: int
+    """Set aside; negative is what was taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeBondChanged:
+    amount_nano: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharingChanged:
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +421,12 @@ KINDS: tuple[type, ...] = (
     *(ProceedsDonated, ScheduleCleared, ScheduleIneligible, HeaderPosted),
     *(ZoneAdvanced, ZoneJoined, SessionProved, NetworkPaid),
     *(Paused, Unpaused, Accepted, Transfer),
-    *(MeterRegistered, MeterRevoked, OracleChanged, QuorumChanged, MeteringPosted),
-    *(AccountSettled, PartSettled, RunSettled, AccountCertified, RunCertified),
+    *(MeterRegistered, MeterRotated, MeterRevoked, OracleChanged, QuorumChanged, MeteringPosted),
+    *(AccountSettled, PartSettled, RunSettled),
+    *(AccountDelivered, AccountCertified, PartCertified, RunCertified),
+    *(CorrectionsOpened, CorrectionPosted, AccountCorrected, PartCorrected, RunCorrected),
+    *(ReadingChallenged, ChallengeAnswered, ChallengeSettled, ChallengeDropped),
+    *(OracleBondChanged, ChallengeBondChanged, SharingChanged),
     *(BondLocked, OrderSubmitted, SubmissionReplaced),
     *(ClaimOpened, ClaimDefeated, ClaimPaid, BondReleased),
 )
@@ -309,6 +443,7 @@ _RICH: Mapping[tuple[str, str], Callable[[Any], Any]] = {
     ("GridSet", "grid"): lambda values: Grid(*values),
     ("SessionOpened", "params"): lambda values: SessionParams(*values),
     ("MeteringPosted", "posting"): lambda values: Posting(*values),
+    ("CorrectionPosted", "correction"): lambda values: Correction(*values),
 }
 """Parameters that become values of the reference."""
 

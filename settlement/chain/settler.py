@@ -1,8 +1,9 @@
-"""What follows a delivery day: the postings of its zones that oracle nodes signed, their settlement, their
-certificates.
+"""What follows a delivery day: the postings of its zones that oracle nodes signed, their settlement, what
+their accounts lack of what was sold, their certificates.
 
-Each step is a function of what the chain says, so that a restart goes on where the chain is. Carries are the
-reference's, over what the accounts held when the day was posted (from then on only settling changes it).
+Each step is a function of what the chain says, so that a restart goes on where the chain is. Carries and
+statements are the reference's, over what the accounts held when the day was posted (from then on only
+settling changes it).
 """
 
 from __future__ import annotations
@@ -12,29 +13,54 @@ from dataclasses import dataclass, replace
 
 from settlement.chain import abi
 from settlement.chain.errors import WrongProgress
-from settlement.chain.events import MeteringPosted, SessionOpened, decode
-from settlement.chain.exchange import Account, Exchange, RunStage, Stage
-from settlement.chain.rpc import Call
+from settlement.chain.exchange import Exchange, RunStage
+from settlement.chain.held import Held, Holdings, read_holdings
 from settlement.chain.sign import Signer
-from settlement.chain.steps import Step, logs_of, step
-from settlement.reference import packed_windows, product_id, settlement
-from settlement.reference.packed_windows import Lanes
-from settlement.reference.posting import Posting, unpack_part
-from settlement.reference.product_id import CLAIM, ENERGY, OBLIGATION, ProductId
-from settlement.reference.settlement import Day, Round, RunCarry
+from settlement.chain.steps import Step, step
+from settlement.reference import delivery, settlement
+from settlement.reference.errors import PricesMissing
+from settlement.reference.posting import Entry, Posting, default_posting, is_default, unpack_part
+from settlement.reference.settlement import AccountResult, Day, RunCarry
+from settlement.reference.statement import Statement, statement_of
 
-Held = dict[tuple[int, int, int], int]
-"""Wh by (round, quality code, window of the day); none of zero."""
+MOST_ACCOUNTS = 120
+"""Of a part by default."""
+ACCOUNT_BYTES = 20
+
+Imbalances = list[tuple[bytes, tuple[int, ...]]]
+"""Of a part's accounts, ascending, Wh in each window."""
 
 
 @dataclass(frozen=True)
 class SignedPosting:
-    """What a quorum signed, and the entries behind its hashes."""
+    """What a quorum signed, and the entries behind its hashes; or, unsigned, what is settled by default."""
 
     posting: Posting
     parts: tuple[bytes, ...]
+    """Packed entries; of a default posting the zone's accounts, in as many pieces as are convenient."""
     signatures: tuple[bytes, ...]
     """Ascending by signer."""
+
+    def accounts(self, part: int) -> list[bytes]:
+        """Of one part, ascending."""
+        return [entry.account for entry in self.entries(part)]
+
+    def entries(self, part: int) -> tuple[Entry, ...]:
+        """Of one part; by default without quantities."""
+        data = self.parts[part]
+        if not is_default(self.posting):
+            return unpack_part(data, self.posting.windows)
+        places = range(0, len(data), ACCOUNT_BYTES)
+        return tuple(Entry(data[at : at + ACCOUNT_BYTES], (), ()) for at in places)
+
+
+def by_default(zone: int, day: int, windows: int, accounts: Sequence[bytes]) -> SignedPosting:
+    """What settles a zone that nobody posted in time: all its metered members, contracted as metered."""
+    ascending = sorted(accounts)
+    pieces = (ascending[at : at + MOST_ACCOUNTS] for at in range(0, len(ascending), MOST_ACCOUNTS))
+    return SignedPosting(
+        default_posting(zone, day, windows, len(ascending)), tuple(map(b"".join, pieces)), ()
+    )
 
 
 @dataclass(frozen=True)
@@ -49,76 +75,25 @@ class SettledDay:
         return sum(one.gas_used for one in self.steps)
 
 
-@dataclass(frozen=True)
-class Holdings:
-    """What everyone of a posting held when it was posted."""
-
-    day: Day
-    claims: dict[bytes, Held]
-    obligations: dict[bytes, Held]
-
-
 def run(exchange: Exchange, sender: Signer, *zones: SignedPosting) -> SettledDay:
     """Posts, settles and certifies a day from wherever it is, given its zones' postings in their order."""
-    day = zones[0].posting.first_window
     steps = [post(exchange, sender, one) for one in zones if _is_news(exchange, one.posting)]
-    plan = plan_of(exchange, zones)
-    done = _done(exchange, zones)
-    carry = replay(exchange, day, plan[:done])
-    for part in plan[done:]:
-        carry, sent = _send(exchange, sender, part, carry)
-        steps.append(sent)
-    return SettledDay(day, tuple(steps))
+    day = DayRun(exchange, sender, zones)
+    return SettledDay(day.day, (*steps, *day.settle(), *day.certify()))
 
 
-# Steps --------------------------------------------------------------------------------------------------
+def post(exchange: Exchange, sender: Signer, signed: SignedPosting) -> Step:
+    """Posts what the quorum signed, once the day is over; or that nobody did."""
+    posting = signed.posting
+    if is_default(posting):
+        name, data = "postDefault", abi.post_default(posting)
+    else:
+        name, data = "postMetering", abi.post_metering(posting, signed.signatures)
+    return step(name, exchange.send_data(sender, data), posting.accounts)
 
 
 def _is_news(exchange: Exchange, posting: Posting) -> bool:
     return exchange.run(posting.zone, posting.first_window).sequence < posting.sequence
-
-
-def post(exchange: Exchange, sender: Signer, signed: SignedPosting) -> Step:
-    """Posts what the quorum signed, once the day is over."""
-    receipt = exchange.send_data(sender, abi.post_metering(signed.posting, signed.signatures))
-    return step("postMetering", receipt, signed.posting.accounts)
-
-
-def _send(exchange: Exchange, sender: Signer, part: Part, carry: RunCarry | None) -> tuple[RunCarry, Step]:
-    """Settles or certifies one part, bringing what the part before left."""
-    encode = abi.settle if part.name == SETTLE else abi.certify
-    brought = (abi.posting_tuple(part.signed.posting), part.data, abi.run_carry_tuple(carry))
-    receipt = exchange.send_data(sender, encode(*brought))
-    return part.leaves(carry), step(part.name, receipt, part.accounts)
-
-
-def settle_all(
-    exchange: Exchange, sender: Signer, signed: SignedPosting, holdings: Holdings, carry: RunCarry | None
-) -> tuple[RunCarry | None, list[Step]]:
-    """Settles the parts of a zone that are left."""
-    return _send_left(exchange, sender, SETTLE, signed, holdings, carry)
-
-
-def certify_all(
-    exchange: Exchange, sender: Signer, signed: SignedPosting, holdings: Holdings, carry: RunCarry | None
-) -> tuple[RunCarry | None, list[Step]]:
-    """Turns claims into certificates, for the parts of a zone that are left."""
-    return _send_left(exchange, sender, CERTIFY, signed, holdings, carry)
-
-
-def _send_left(
-    exchange: Exchange,
-    sender: Signer,
-    name: str,
-    signed: SignedPosting,
-    holdings: Holdings,
-    carry: RunCarry | None,
-) -> tuple[RunCarry | None, list[Step]]:
-    steps = []
-    for index in range(carry.parts if carry else 0, len(signed.parts)):
-        carry, sent = _send(exchange, sender, Part(name, holdings, signed, index), carry)
-        steps.append(sent)
-    return carry, steps
 
 
 # The order of all parts ---------------------------------------------------------------------------------
@@ -134,30 +109,122 @@ class Part:
     holdings: Holdings
     signed: SignedPosting
     index: int
+    closes: Held | None = None
+    """The balancing party's claims, where it is the last that is settled of the day."""
 
     @property
-    def data(self) -> bytes:
-        return self.signed.parts[self.index]
+    def key(self) -> tuple[int, int]:
+        """Its statement's zone and number."""
+        return self.signed.posting.zone, self.index
 
-    @property
-    def accounts(self) -> int:
-        return len(unpack_part(self.data, self.signed.posting.windows))
+    def is_last(self) -> bool:
+        """Of its zone."""
+        return self.index + 1 == len(self.signed.parts)
 
-    def leaves(self, carry: RunCarry | None) -> RunCarry:
-        """What the part leaves to the next."""
-        rule = settle_part if self.name == SETTLE else certify_part
-        return rule(self.holdings, self.signed, carry, self.index)
+
+@dataclass(frozen=True)
+class Sent:
+    """What a part brings, and what it leaves."""
+
+    data: bytes
+    """Calldata."""
+    carry: RunCarry
+    imbalances: Imbalances
+
+
+class DayRun:
+    """The first run of a day, from wherever the chain is with it."""
+
+    def __init__(self, exchange: Exchange, sender: Signer, zones: Sequence[SignedPosting]) -> None:
+        """Reads what everyone held, and goes over what is done. WrongProgress if the chain has gone on with
+        something else than these postings.
+        """
+        self.exchange, self.sender = exchange, sender
+        self.day = zones[0].posting.first_window
+        self.plan = plan_of(exchange, zones)
+        self.carry: RunCarry | None = None
+        self.imbalances: dict[tuple[int, int], Imbalances] = {}
+        """By zone and part, as their statements have them now."""
+        done = _done(exchange, zones)
+        for part in self.plan[:done]:
+            self._take(part, self._work_out(part))
+        self.left = self.plan[done:]
+        mine = settlement.run_carry_hash(self.carry) if self.carry else bytes(32)
+        if exchange.run(0, self.day).carry_hash != mine:
+            raise WrongProgress(f"day {self.day} was settled with other entries: bring the posted ones")
+
+    def settle(self) -> list[Step]:
+        """Settles the parts that are left to be settled."""
+        return self._send_left(SETTLE)
+
+    def certify(self) -> list[Step]:
+        """Shares what was delivered, for the parts that are left."""
+        return self._send_left(CERTIFY)
+
+    def _send_left(self, name: str) -> list[Step]:
+        steps = []
+        while self.left and self.left[0].name == name:
+            steps.append(self.send_next())
+        return steps
+
+    def send_next(self) -> Step:
+        """Settles or certifies the next part that is left."""
+        part = self.left[0]
+        sent = self._work_out(part)
+        receipt = self.exchange.send_data(self.sender, sent.data)
+        self._take(part, sent)
+        del self.left[0]
+        return step(part.name, receipt, len(sent.imbalances))
+
+    def _take(self, part: Part, sent: Sent) -> None:
+        self.carry, self.imbalances[part.key] = sent.carry, sent.imbalances
+
+    def _work_out(self, part: Part) -> Sent:
+        """Without prices if nothing needs them."""
+        try:
+            return self._work_out_under(part, part.holdings.unpriced)
+        except PricesMissing:
+            return self._work_out_under(part, part.holdings.day)
+
+    def _work_out_under(self, part: Part, day: Day) -> Sent:
+        carry = settlement.initial_run(day) if self.carry is None else self.carry
+        priced = day is part.holdings.day
+        brought = abi.run_carry_tuple(self.carry), abi.prices_array(part.holdings.prices if priced else ())
+        message = abi.posting_tuple(part.signed.posting)
+        if part.name == SETTLE:
+            after, imbalances = settle_part(part, day, carry)
+            return Sent(
+                abi.settle(message, part.signed.parts[part.index], *brought), follow(part, after), imbalances
+            )
+        after, lacks = certify_part(part, day, carry)
+        statement, imbalances = restate(self.imbalances[part.key], lacks)
+        data = abi.certify(message, abi.statement_tuple(statement), *brought)
+        return Sent(data, follow(part, after), imbalances)
 
 
 def plan_of(exchange: Exchange, zones: Sequence[SignedPosting]) -> list[Part]:
     """Every part in the order in which the run takes it: all are settled, then all are certified."""
-    held = [(read_holdings(exchange, one), one) for one in zones]
-    return [
+    held = [(_holdings_of(exchange, one), one) for one in zones]
+    parts = [
         Part(name, holdings, signed, index)
         for name in (SETTLE, CERTIFY)
         for holdings, signed in held
         for index in range(len(signed.parts))
     ]
+    last = sum(len(one.parts) for one in zones) - 1
+    parts[last] = replace(parts[last], closes=_claims_of_party(exchange, zones[0].posting))
+    return parts
+
+
+def _holdings_of(exchange: Exchange, signed: SignedPosting) -> Holdings:
+    accounts = [account for part in range(len(signed.parts)) for account in signed.accounts(part)]
+    return read_holdings(exchange, signed.posting, accounts)
+
+
+def _claims_of_party(exchange: Exchange, posting: Posting) -> Held:
+    """What the balancing party bought; it trades in zone 0."""
+    (party,) = exchange.view("balancingParty")
+    return read_holdings(exchange, replace(posting, zone=0), [party], posting.zone).claims[party]
 
 
 def _done(exchange: Exchange, zones: Sequence[SignedPosting]) -> int:
@@ -169,126 +236,46 @@ def _done(exchange: Exchange, zones: Sequence[SignedPosting]) -> int:
     return before + (in_all if stage in (RunStage.SETTLED, RunStage.CERTIFIED) else 0)
 
 
-def replay(exchange: Exchange, day: int, done: Sequence[Part]) -> RunCarry | None:
-    """What these parts leave. WrongProgress if the chain keeps something else."""
-    carry: RunCarry | None = None
-    for part in done:
-        carry = part.leaves(carry)
-    mine = settlement.run_carry_hash(carry) if carry else bytes(32)
-    if exchange.run(0, day).carry_hash != mine:
-        raise WrongProgress(f"day {day} was settled with other entries: bring the posted ones")
-    return carry
+# What parts leave ---------------------------------------------------------------------------------------
 
 
-# Carries ------------------------------------------------------------------------------------------------
+def settle_part(part: Part, day: Day, carry: RunCarry) -> tuple[RunCarry, Imbalances]:
+    """What settling a part leaves of the carry and of its accounts. PricesMissing."""
+    imbalances = []
+    for entry in part.signed.entries(part.index):
+        carry, result = _settle_entry(part, day, carry, entry)
+        imbalances.append((entry.account, result.imbalance))
+    if part.closes is not None:
+        carry = settlement.with_claims(day, carry, part.closes)
+    return carry, imbalances
 
 
-def settle_part(holdings: Holdings, signed: SignedPosting, carry: RunCarry | None, index: int) -> RunCarry:
-    """What settling a part leaves to the next."""
-    now = _or_initial(carry, holdings.day)
-    for entry in unpack_part(signed.parts[index], signed.posting.windows):
-        held = holdings.claims[entry.account], holdings.obligations[entry.account]
-        now, _ = settlement.settle_entry(holdings.day, now, entry, *held)
-    if index + 1 == len(signed.parts):
-        return settlement.zone_start(now)
-    return replace(now, parts=index + 1)
+def _settle_entry(part: Part, day: Day, carry: RunCarry, entry: Entry) -> tuple[RunCarry, AccountResult]:
+    held = part.holdings.claims[entry.account], part.holdings.obligations[entry.account]
+    if is_default(part.signed.posting):
+        return settlement.presume_entry(day, carry, entry.account, *held)
+    return settlement.settle_entry(day, carry, entry, *held)
 
 
-def certify_part(holdings: Holdings, signed: SignedPosting, carry: RunCarry | None, index: int) -> RunCarry:
-    """What certifying a part leaves to the next."""
-    now = _or_initial(carry, holdings.day)
-    for entry in unpack_part(signed.parts[index], signed.posting.windows):
-        now, _ = settlement.certify_account(holdings.day, now, holdings.claims[entry.account])
-    if index + 1 == len(signed.parts):
-        return settlement.zone_start(now)
-    return replace(now, parts=index + 1)
+def certify_part(part: Part, day: Day, carry: RunCarry) -> tuple[RunCarry, dict[bytes, tuple[int, ...]]]:
+    """The carry, and what each account that lacks something lacks in each window, Wh. PricesMissing."""
+    lacks = {}
+    for account in part.signed.accounts(part.index):
+        carry, found = delivery.deliver_account(day, carry, part.holdings.claims[account])
+        if any(found.lost):
+            lacks[account] = found.lost
+    return carry, lacks
 
 
-def _or_initial(carry: RunCarry | None, day: Day) -> RunCarry:
-    return settlement.initial_run(day) if carry is None else carry
-
-
-# What the chain knows -----------------------------------------------------------------------------------
-
-
-def day_of(exchange: Exchange, posting: Posting) -> Day:
-    """What the day is settled under."""
-    windows, _, qualities, count = exchange.view("dayOf", posting.first_window)
-    rounds = []
-    for log in logs_of(exchange, "SessionOpened"):
-        event = decode(log)
-        assert isinstance(event, SessionOpened)
-        params = event.params
-        if (params.day, params.kind) != (posting.first_window, ENERGY):
-            continue
-        if exchange.session(event.epoch)[1] is Stage.PROVED:
-            rounds.append(Round(params.round, params.buy_reserve, params.sell_reserve))
-    rounds.sort(key=lambda one: one.round)
-    return Day(windows, tuple(qualities[:count]), tuple(rounds), posting.surplus, posting.deficit)
-
-
-def read_holdings(exchange: Exchange, signed: SignedPosting) -> Holdings:
-    """Everyone's claims and obligations of the day, when it was first posted."""
-    posting, day = signed.posting, day_of(exchange, signed.posting)
-    block = _posted_in(exchange, posting)
-    entries = [entry for part in signed.parts for entry in unpack_part(part, posting.windows)]
-    accounts = exchange.accounts([entry.account for entry in entries], block)
-    sides = [_held(exchange, posting, day, accounts, side, block) for side in (CLAIM, OBLIGATION)]
-    return Holdings(day, *sides)
-
-
-def _posted_in(exchange: Exchange, posting: Posting) -> int:
-    logs = logs_of(exchange, "MeteringPosted", posting.zone, posting.first_window)
-    if not logs or not isinstance(decode(logs[0]), MeteringPosted):
-        raise WrongProgress(f"day {posting.first_window} is not posted: post it first")
-    return logs[0].block
-
-
-def _held(
-    exchange: Exchange, posting: Posting, day: Day, accounts: dict[bytes, Account], side: int, block: int
-) -> dict[bytes, Held]:
-    """Reads only the slots of products that an account ever had."""
-    wanted = [
-        (address, round_.round, code, group)
-        for address, account in accounts.items()
-        for round_ in day.rounds
-        for code in day.qualities
-        if account.holds(side, code)
-        for group in _groups(posting, _lanes_of(account))
+def restate(imbalances: Imbalances, lacks: dict[bytes, tuple[int, ...]]) -> tuple[Statement, Imbalances]:
+    """The statement to bring, with the rows of accounts that lack something, and what they become."""
+    after = [
+        (account, tuple(wh - less for wh, less in zip(row, lacks.get(account, (0,) * len(row)), strict=True)))
+        for account, row in imbalances
     ]
-    keys = [_key(exchange, posting, side, one[1], one[2], one[3]) for one in wanted]
-    calls = [
-        Call(exchange.address, exchange.abi.encode("lanesOf", one[0], key))
-        for one, key in zip(wanted, keys, strict=True)
-    ]
-    found: dict[bytes, Held] = {address: {} for address in accounts}
-    for (address, number, code, group), data in zip(
-        wanted, exchange.chain.call_many(calls, block=block), strict=True
-    ):
-        lanes = _lanes_of(accounts[address])
-        for window, wh in _windows(int.from_bytes(data, "big"), lanes, group, posting):
-            found[address][(number, code, window)] = wh
-    return found
+    return statement_of(imbalances, lacks), after
 
 
-def _lanes_of(account: Account) -> Lanes:
-    return packed_windows.WIDE if account.member and account.member.wide else packed_windows.HOME
-
-
-def _groups(posting: Posting, lanes: Lanes) -> range:
-    last = posting.first_window + posting.windows - 1
-    return range(posting.first_window // lanes.count, last // lanes.count + 1)
-
-
-def _key(exchange: Exchange, posting: Posting, side: int, round_: int, code: int, group: int) -> int:
-    length = exchange.deployment.window_length
-    return product_id.encode(ProductId(group, length, posting.zone, code, ENERGY, round_, side))
-
-
-def _windows(word: int, lanes: Lanes, group: int, posting: Posting) -> list[tuple[int, int]]:
-    """The day's windows of a slot that hold something, counted from the day's first."""
-    each = (
-        (group * lanes.count + lane, packed_windows.get(word, lane, lanes)) for lane in range(lanes.count)
-    )
-    day = range(posting.first_window, posting.first_window + posting.windows)
-    return [(window - posting.first_window, wh) for window, wh in each if wh and window in day]
+def follow(part: Part, carry: RunCarry) -> RunCarry:
+    """The carry that is brought to the part after this one."""
+    return settlement.zone_start(carry) if part.is_last() else replace(carry, parts=part.index + 1)

@@ -87,6 +87,8 @@ def _solve(tail: Ints, head: Ints, capacity_wh: Ints, cost: Ints) -> Ints:
     solver = min_cost_flow.SimpleMinCostFlow()
     handles = solver.add_arcs_with_capacity_and_unit_cost(tail, head, capacity_wh, cost)
     status = solver.solve()
+    if status == solver.BAD_COST_RANGE:
+        raise InputError(OUT_OF_RANGE)
     if status != solver.OPTIMAL:
         raise RuntimeError(f"the flow solver ended with {status}")
     return np.asarray(solver.flows(handles), np.int64)

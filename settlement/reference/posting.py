@@ -72,9 +72,30 @@ def struct_hash(posting: Posting) -> bytes:
     )
 
 
+DEFAULT_SEQUENCE = (1 << 32) - 1
+"""Of the posting that anyone may make for a zone that the oracles left out: none is higher."""
+
+
+def default_posting(zone: int, first_window: int, windows: int, accounts: int) -> Posting:
+    """The only posting of that kind: no readings, no parts, all prices zero."""
+    free = (0,) * windows
+    nothing = bytes(32)
+    return Posting(zone, first_window, windows, DEFAULT_SEQUENCE, accounts, nothing, free, free, ())
+
+
+def is_default(posting: Posting) -> bool:
+    """Oracles' postings have parts."""
+    return not posting.parts
+
+
+def price_hash(surplus: Sequence[int], deficit: Sequence[int]) -> bytes:
+    """What a day keeps of its imbalance prices for later runs."""
+    return hash_array([*surplus, *deficit])
+
+
 def consumed(posting: Posting, parts: int) -> bytes:
     """What a later posting may not change once `parts` of this one are settled: prices and those parts."""
-    chain = hash_array(posting.surplus + posting.deficit)
+    chain = price_hash(posting.surplus, posting.deficit)
     for part in posting.parts[:parts]:
         chain = keccak(chain + part)
     return chain

@@ -1,9 +1,9 @@
 """Settlement, the first run: contracted against metered, window by window (docs/formats.md, Settlement).
 
-The parts of a day's postings are gone over twice, zone by zone. `settle_entry` prices each account's
-imbalance, allots what it delivered to its obligations and tallies claims and deliveries; after `close`,
-`certify_account` turns claims into certificates in proportion to what was delivered. Both carry one state
-from part to part as a hash.
+The parts of a day's postings are gone over twice, zone by zone. Here is the first pass: `settle_entry` allots
+what an account delivered to its obligations, prices its imbalance, takes back what it was paid for energy it
+did not produce, and tallies claims and deliveries; `close` settles the balancing party. The second pass is in
+`delivery`. Both carry one state from part to part as a hash.
 
 Arrays are indexed `q * W + w`, q the grid's dense quality index, w counted from the day's first window.
 """
@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from settlement.reference import quality
 from settlement.reference.eip712 import keccak
-from settlement.reference.errors import BadEntry, EnergyNotConserved, WrongLength
-from settlement.reference.fill import pro_rata
+from settlement.reference.errors import BadEntry, EnergyNotConserved, PricesMissing, WrongLength
 from settlement.reference.posting import Entry
+from settlement.reference.prices import RoundPrices
 from settlement.reference.record import NO_ADDRESS
 from settlement.reference.words import address_word, check_int, check_uint, word, words
 
@@ -30,6 +30,10 @@ class Round:
     round: int
     buy_reserve: int
     sell_reserve: int
+    first: int = 0
+    """Its session's first window, counted from the day's."""
+    prices: RoundPrices | None = None
+    """What it posted for the zone being settled; None where nothing was brought."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,30 @@ class Day:
     surplus: tuple[int, ...]
     """Price of a positive imbalance in each window, micro/kWh."""
     deficit: tuple[int, ...]
+    shares: bool = True
+    """Whether what sellers as produced lack is shared among buyers; else it is an imbalance, as of firm
+    sales."""
 
     def index(self, code: int, window: int) -> int:
         """Of the cell of a quality code and a window."""
         return self.qualities.index(code) * self.windows + window
+
+    def price(self, one: Round, code: int, window: int) -> int:
+        """What the round priced a fill at, micro/kWh. PricesMissing if its prices were not brought."""
+        dense = self.qualities.index(code)
+        return _prices(one, window).price(dense, window - one.first)
+
+    def green_premium(self, one: Round, code: int, window: int) -> int:
+        """The part of that price paid for the band; 0 of band 0, whose price nobody need bring."""
+        if quality.band(code) == 0:
+            return 0
+        return _prices(one, window).green_premium(self.qualities, code, window - one.first)
+
+
+def _prices(one: Round, window: int) -> RoundPrices:
+    if one.prices is None:
+        raise PricesMissing(one.round, window)
+    return one.prices
 
 
 @dataclass(frozen=True)
@@ -69,7 +93,7 @@ class RunCarry:
     imbalance: int = 0
     """Of the accounts settled so far over all windows, Wh."""
     cash: int = 0
-    """Paid to accounts for imbalances so far, nano."""
+    """Paid to accounts so far, for imbalances less what they gave back, nano."""
     last_account: bytes = NO_ADDRESS
     parts: int = 0
 
@@ -81,11 +105,14 @@ class AccountResult:
     imbalance: tuple[int, ...]
     """Metered less contracted in each window, Wh."""
     cash: int
-    """For its imbalances, nano."""
+    """For its imbalances, less `proceeds`, nano."""
     returned: int
     """Reserve of its filled energy, nano."""
     delivered: tuple[int, ...]
     """By cell, Wh."""
+    proceeds: int = 0
+    """What it gives back of its sales, nano: the price of what it sold as produced and did not produce, the
+    green premium of what it sold firm and did not deliver."""
 
 
 def initial_run(day: Day) -> RunCarry:
@@ -141,49 +168,117 @@ def reserve(day: Day, claims: Holdings, obligations: Holdings) -> int:
     return bought + sold
 
 
-def allot(day: Day, metered: int, obligations: Holdings, window: int) -> dict[int, int]:
-    """Delivered Wh by quality code: what was exported meets obligations by ascending round, then best
-    quality.
+def allot(day: Day, metered: int, obligations: Holdings, window: int) -> dict[tuple[int, int], int]:
+    """Delivered Wh by round and quality code: what was exported meets obligations by ascending round, then
+    best quality.
     """
-    left, delivered = max(0, metered), dict.fromkeys(day.qualities, 0)
+    left, delivered = max(0, metered), {}
     for one in day.rounds:
         for code in quality.best_first(day.qualities):
             part = min(left, obligations.get((one.round, code, window), 0))
-            delivered[code] += part
+            delivered[(one.round, code)] = part
             left -= part
     return delivered
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """What an account sold in a window and did not deliver."""
+
+    unproduced: int
+    """Of what it sold as produced, Wh: it was never contracted."""
+    proceeds: int
+    """What it gives back, nano."""
+
+
+def undelivered(
+    day: Day, delivered: Mapping[tuple[int, int], int], obligations: Holdings, window: int
+) -> Undelivered:
+    """As produced, the sale shrinks to what was produced and the rest of its price goes back. Firm, the sale
+    stands, and only the green premium of what was not delivered goes back.
+    """
+    unproduced = proceeds = 0
+    if not day.shares:
+        return Undelivered(0, 0)
+    for one in day.rounds:
+        for code in day.qualities:
+            missing = obligations.get((one.round, code, window), 0) - delivered[(one.round, code)]
+            if missing == 0:
+                continue
+            if quality.firm(code):
+                proceeds += missing * day.green_premium(one, code, window)
+            else:
+                unproduced += missing
+                proceeds += missing * day.price(one, code, window)
+    return Undelivered(unproduced, proceeds)
 
 
 def settle_account(
     day: Day, metered: Sequence[int], claims: Holdings, obligations: Holdings
 ) -> AccountResult:
-    """One account's day: imbalances, their cash, the reserve that returns, and what it delivered."""
+    """One account's day: imbalances, their cash, what it gives back, the reserve that returns, and what it
+    delivered. PricesMissing if that takes prices that were not brought.
+    """
     if len(metered) != day.windows:
         raise WrongLength("metered", len(metered), day.windows)
-    imbalance, delivered = [], [0] * (len(day.qualities) * day.windows)
+    imbalance, delivered, proceeds = [], [0] * (len(day.qualities) * day.windows), 0
     for window, wh in enumerate(metered):
-        imbalance.append(wh - contracted(day, claims, obligations, window))
-        for code, part in allot(day, wh, obligations, window).items():
-            delivered[day.index(code, window)] = part
-    cash = sum(map(imbalance_cash, imbalance, day.surplus, day.deficit))
-    return AccountResult(tuple(imbalance), cash, reserve(day, claims, obligations), tuple(delivered))
+        allotted = allot(day, wh, obligations, window)
+        missing = undelivered(day, allotted, obligations, window)
+        sold_less_bought = contracted(day, claims, obligations, window) - missing.unproduced
+        imbalance.append(wh - sold_less_bought)
+        proceeds += missing.proceeds
+        for (_, code), part in allotted.items():
+            delivered[day.index(code, window)] += part
+    cash = sum(map(imbalance_cash, imbalance, day.surplus, day.deficit)) - proceeds
+    returned = reserve(day, claims, obligations)
+    return AccountResult(tuple(imbalance), cash, returned, tuple(delivered), proceeds)
+
+
+def presumed_account(day: Day, claims: Holdings, obligations: Holdings) -> AccountResult:
+    """The same where nobody was metered: metered is taken to be what was contracted, and everything sold to
+    be delivered.
+    """
+    delivered = [0] * (len(day.qualities) * day.windows)
+    for (_, code, window), wh in obligations.items():
+        delivered[day.index(code, window)] += wh
+    returned = reserve(day, claims, obligations)
+    return AccountResult((0,) * day.windows, 0, returned, tuple(delivered))
 
 
 def settle_entry(
     day: Day, carry: RunCarry, entry: Entry, claims: Holdings, obligations: Holdings
 ) -> tuple[RunCarry, AccountResult]:
     """The carry with one more account, and its result. BadEntry unless it is above the last."""
-    if entry.account <= carry.last_account:
-        raise BadEntry(entry.account)
     result = settle_account(day, entry.metered, claims, obligations)
-    carry = replace(
+    return _with_account(day, carry, entry.account, result, claims, obligations), result
+
+
+def presume_entry(
+    day: Day, carry: RunCarry, account: bytes, claims: Holdings, obligations: Holdings
+) -> tuple[RunCarry, AccountResult]:
+    """The same of an account that nobody posted (`presumed_account`)."""
+    result = presumed_account(day, claims, obligations)
+    return _with_account(day, carry, account, result, claims, obligations), result
+
+
+def _with_account(
+    day: Day,
+    carry: RunCarry,
+    account: bytes,
+    result: AccountResult,
+    claims: Holdings,
+    obligations: Holdings,
+) -> RunCarry:
+    if account <= carry.last_account:
+        raise BadEntry(account)
+    return replace(
         carry,
         tallies=_tallied(day, carry, result, claims, obligations),
         imbalance=carry.imbalance + sum(result.imbalance),
         cash=carry.cash + result.cash,
-        last_account=entry.account,
+        last_account=account,
     )
-    return carry, result
 
 
 def _tallied(
@@ -195,7 +290,8 @@ def _tallied(
             at = day.index(code, window)
             keys = [(one.round, code, window) for one in day.rounds]
             tallies.append(
-                Tally(
+                replace(
+                    carry.tallies[at],
                     claims=carry.tallies[at].claims + sum(claims.get(key, 0) for key in keys),
                     obligations=carry.tallies[at].obligations + sum(obligations.get(key, 0) for key in keys),
                     delivered=carry.tallies[at].delivered + result.delivered[at],
@@ -229,7 +325,15 @@ def close(day: Day, carry: RunCarry, claims: Holdings, obligations: Holdings) ->
     return Closing(-carry.imbalance, -carry.cash)
 
 
-# Certifying ---------------------------------------------------------------------------------------------
+def with_claims(day: Day, carry: RunCarry, claims: Holdings) -> RunCarry:
+    """The tallies with the balancing party's claims, which come last when a shortfall is shared. What it sold
+    it is taken to have delivered.
+    """
+    tallies = list(carry.tallies)
+    for (_, code, window), wh in claims.items():
+        at = day.index(code, window)
+        tallies[at] = replace(tallies[at], claims=tallies[at].claims + wh)
+    return replace(carry, tallies=tuple(tallies))
 
 
 def zone_start(carry: RunCarry) -> RunCarry:
@@ -237,38 +341,3 @@ def zone_start(carry: RunCarry) -> RunCarry:
     all parts from the first again.
     """
     return replace(carry, last_account=NO_ADDRESS, parts=0)
-
-
-def certified(day: Day, tallies: Sequence[Tally], window: int) -> dict[int, int]:
-    """Wh of each quality's claims that delivery backs, `C`, for bands above 0.
-
-    Greenest first, firm before as produced: a band's deliveries join the pool when it is reached, and what
-    greener claims leave serves browner ones.
-    """
-    pool, backed, reached = 0, {}, -1
-    for code in quality.best_first(code for code in day.qualities if quality.band(code) > 0):
-        if quality.band(code) != reached:
-            reached = quality.band(code)
-            same = [other for other in day.qualities if quality.band(other) == reached]
-            pool += sum(tallies[day.index(other, window)].delivered for other in same)
-        backed[code] = min(tallies[day.index(code, window)].claims, pool)
-        pool -= backed[code]
-    return backed
-
-
-def certify_account(day: Day, carry: RunCarry, claims: Holdings) -> tuple[RunCarry, Holdings]:
-    """The carry with one more account, and its certificates, Wh; none of zero.
-
-    Rounds share in ascending order, by cumulative rounding, so that certificates sum exactly to `C`.
-    """
-    tallies, certificates = list(carry.tallies), {}
-    for window in range(day.windows):
-        for code, backed in certified(day, carry.tallies, window).items():
-            at = day.index(code, window)
-            for one in day.rounds:
-                claim = claims.get((one.round, code, window), 0)
-                share = pro_rata(tallies[at].gone_over, claim, tallies[at].claims, backed)
-                tallies[at] = replace(tallies[at], gone_over=tallies[at].gone_over + claim)
-                if share:
-                    certificates[(one.round, code, window)] = share
-    return replace(carry, tallies=tuple(tallies)), certificates

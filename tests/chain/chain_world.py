@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
+
+from settling_world import Settler
 
 from settlement.chain import abi, closer, deploy, events, operator, settler
 from settlement.chain.anvil import Anvil
@@ -13,6 +19,7 @@ from settlement.chain.books import SealedBook, Session
 from settlement.chain.client import AnvilClock, Chain
 from settlement.chain.deploy import Deployment, Terms
 from settlement.chain.exchange import Exchange, Token
+from settlement.chain.held import day_of
 from settlement.chain.prepared import Prepared
 from settlement.chain.progress import Progress
 from settlement.chain.settler import SignedPosting
@@ -31,6 +38,7 @@ from settlement.reference.clearing import Carry
 from settlement.reference.exchange import events as told
 from settlement.reference.orders import encode_all, order_hash
 from settlement.reference.posting import Entry, Posting
+from settlement.reference.prices import RoundPrices
 from settlement.reference.product_id import CERTIFICATE, ProductId
 from settlement.reference.schedule import Schedule, SignedSchedule
 from settlement.reference.session import SessionParams, single_zone
@@ -167,6 +175,7 @@ class World:
         for node in ORACLES:
             self.exchange.send(self.admin, "setOracle", node.address, True)
         self.exchange.send(self.admin, "setQuorum", 2)
+        self.exchange.send(self.admin, "setSharing", True)
         version = self.exchange.set_grid(self.admin, GRID)
         assert version == self.model.add_grid(GRID)
         self.exchange.open_day(self.operator, DAY, WINDOWS, version)
@@ -247,25 +256,34 @@ class World:
     def settle(self, signed: SignedPosting, corrected: SignedPosting | None = None) -> None:
         """Posts, settles and certifies; `corrected` replaces the posting after its first part."""
         self.clock.advance_to(DAY_END)
-        carry, settled = None, 0
+        twin, settled = Settler(self.model, self.now(), DAY, {0: self.prices(signed.posting)}), 0
         if corrected is not None:
-            carry, settled = self._settle_first_part(signed), 1
-            signed = corrected
+            self._settle_first_part(signed, twin)
+            signed, settled = corrected, 1
         for step in settler.run(self.exchange, self.node, signed).steps:
             self.note(step)
-        now = self.now()
-        self.model.post_metering(now, signed.posting, signed.signatures)
+        twin.now = self.now()
+        self.model.post_metering(twin.now, signed.posting, signed.signatures)
         for part in signed.parts[settled:]:
-            carry = self.model.settle(now, 0, DAY, carry, part)
-        for part in signed.parts:
-            carry = self.model.certify(now, 0, DAY, carry, part)
+            twin.settle(0, part)
+        twin.certify_all()
 
-    def _settle_first_part(self, signed: SignedPosting) -> RunCarry:
+    def _settle_first_part(self, signed: SignedPosting, twin: Settler) -> None:
         settler.post(self.exchange, self.node, signed)
         self.model.post_metering(self.now(), signed.posting, signed.signatures)
-        message, nothing = abi.posting_tuple(signed.posting), abi.run_carry_tuple(None)
-        self.exchange.send_data(self.node, abi.settle(message, signed.parts[0], nothing))
-        return self.model.settle(self.now(), 0, DAY, None, signed.parts[0])
+        self.exchange.send_data(self.node, self.settle_data(signed, 0, None))
+        twin.settle(0, signed.parts[0])
+
+    def prices(self, message: Posting) -> tuple[RoundPrices, ...]:
+        """What the day's proved rounds posted."""
+        rounds = day_of(self.exchange, message).rounds
+        return tuple(one.prices for one in rounds if one.prices is not None)
+
+    def settle_data(self, signed: SignedPosting, part: int, carry: RunCarry | None) -> bytes:
+        """Calldata that settles a part, with all prices."""
+        message, entries = abi.posting_tuple(signed.posting), signed.parts[part]
+        brought = abi.run_carry_tuple(carry), abi.prices_array(self.prices(signed.posting))
+        return abi.settle(message, entries, *brought)
 
     def note(self, step: Step) -> None:
         self.gas.setdefault(step.name, []).append((step.gas_used, step.count))
@@ -372,7 +390,9 @@ _SHOWN = {
     "MeteringPosted": ("zone", "day", "sequence"),
     "AccountSettled": ("account", "imbalance_wh", "cash_nano", "released_nano"),
     "RunSettled": ("zone", "day", "imbalance_wh", "cash_nano", "released_nano"),
+    "AccountDelivered": ("account", "imbalance_wh", "cash_nano"),
     "AccountCertified": ("zone", "day", "account", "certified_wh"),
+    "PartCertified": ("zone", "day", "imbalance_wh", "cash_nano", "statement"),
     "RunCertified": ("zone", "day"),
     "MemberChanged": ("account", "member"),
     "WithdrawalRequested": ("account", "amount_nano"),
@@ -411,9 +431,9 @@ def _fills(event: Any) -> tuple[int, ...]:
 
 
 @contextmanager
-def running_world() -> Iterator[World]:
+def running_world(hardfork: str = "london") -> Iterator[World]:
     """Everyone registered, rich, and a day open; the chain is gone afterwards."""
-    with Anvil(timestamp=OPENING - 600) as anvil:
+    with Anvil(timestamp=OPENING - 600, hardfork=hardfork) as anvil:
         chain = Chain(anvil.rpc_url)
         admin, market, node = (Signer(secret) for secret in anvil.private_keys[:3])
         found = deploy.deploy(chain, admin, Terms(window_length=WINDOW_LENGTH))
@@ -429,6 +449,7 @@ def running_world() -> Iterator[World]:
         oracles = frozenset(one.address for one in ORACLES)
         place = (chain.chain_id, found.exchange, WINDOW_LENGTH)
         twin = model.Exchange(*place, oracles, quorum=2, max_pause=deploy.MAX_PAUSE_S)
+        twin.state.sharing = True
         exchange, token = Exchange(chain, found), Token(chain, found)
         world = World(anvil, chain, AnvilClock(chain), found, exchange, token, twin, admin, market, node)
         world.populate()

@@ -95,17 +95,12 @@ def test_a_run_is_audited_at_every_stage(open_day: World) -> None:
     signed = world.sign_posting(settle_entries(metered), per_part=2)
     settler.post(world.exchange, world.node, signed)
     holds(world)
-    holdings, carry = settler.read_holdings(world.exchange, signed), None
-    message = abi.posting_tuple(signed.posting)
+    day = settler.DayRun(world.exchange, world.node, [signed])
     for part in range(2):
-        data = abi.settle(message, signed.parts[part], abi.run_carry_tuple(carry))
-        world.exchange.send_data(world.node, data)
-        carry = settler.settle_part(holdings, signed, carry, part)
+        day.send_next()
         assert holds(world)["runs"] == part
-    for part in range(2):
-        data = abi.certify(message, signed.parts[part], abi.run_carry_tuple(carry))
-        world.exchange.send_data(world.node, data)
-        carry = settler.certify_part(holdings, signed, carry, part)
+    for _ in range(2):
+        day.send_next()
         holds(world)
 
 

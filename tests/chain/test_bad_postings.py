@@ -97,16 +97,14 @@ def test_a_part_is_settled_once(turned_back: World) -> None:
     settler.post(world.exchange, world.node, signed)
     stale = refused(world, world.node, abi.post_metering(signed.posting, signed.signatures))
     assert (stale.name, stale.arguments) == ("StalePosting", (1,))
-    holdings = settler.read_holdings(world.exchange, signed)
-    message, nothing = abi.posting_tuple(signed.posting), abi.run_carry_tuple(None)
-    settled = abi.settle(message, signed.parts[0], nothing)
-    world.exchange.send_data(world.node, settled)
+    day = settler.DayRun(world.exchange, world.node, [signed])
+    settled = world.settle_data(signed, 0, None)
+    day.send_next()
     assert refused(world, world.node, settled).name == "WrongRunCarry"
-    carry = settler.settle_part(holdings, signed, None, 0)
-    again = abi.settle(message, signed.parts[0], abi.run_carry_tuple(carry))
+    again = world.settle_data(signed, 0, day.carry)
     assert refused(world, world.node, again).name == "WrongPart"
-    left, _ = settler.settle_all(world.exchange, world.node, signed, holdings, carry)
-    closed = abi.settle(message, signed.parts[1], abi.run_carry_tuple(left))
+    day.settle()
+    closed = world.settle_data(signed, 1, day.carry)
     assert refused(world, world.node, closed).name == "WrongRunStage"
 
 
@@ -118,11 +116,11 @@ def test_a_tampered_entry_is_refused(turned_back: World) -> None:
     settler.post(world.exchange, world.node, signed)
     part = bytearray(signed.parts[0])
     part[-1] ^= 1
-    data = abi.settle(abi.posting_tuple(signed.posting), bytes(part), abi.run_carry_tuple(None))
+    data = world.settle_data(replace(signed, parts=(bytes(part),)), 0, None)
     error = refused(world, world.node, data)
     assert (error.name, error.arguments) == ("WrongPart", (0,))
     changed = replace(signed.posting, commitments=b"\x01" * 32)
-    data = abi.settle(abi.posting_tuple(changed), signed.parts[0], abi.run_carry_tuple(None))
+    data = world.settle_data(replace(signed, posting=changed), 0, None)
     assert refused(world, world.node, data).name == "WrongPosting"
 
 
@@ -135,7 +133,7 @@ def test_a_stranger_and_the_supplier_cannot_be_metered(turned_back: World) -> No
         signed = world.sign_posting(settle_entries(metered), sequence=1, per_part=4)
         snapshot = world.clock.snapshot()
         settler.post(world.exchange, world.node, signed)
-        data = abi.settle(abi.posting_tuple(signed.posting), signed.parts[0], abi.run_carry_tuple(None))
+        data = world.settle_data(signed, 0, None)
         error = refused(world, world.node, data)
         assert (error.name, error.arguments) == ("BadEntry", (signer.address,))
         world.clock.revert(snapshot)

@@ -9,16 +9,19 @@ from settlement.chain import abi, events
 from settlement.chain.abi import CODEC, exchange_interface
 from settlement.chain.rpc import Log
 from settlement.errors import InputError
-from settlement.reference import clearing, closing, settlement
+from settlement.reference import clearing, closing, potential, settlement
 from settlement.reference.cell import Cell
 from settlement.reference.clearing import Carry, Header, ZonePosting
 from settlement.reference.closing import ClosedZone, Commitment
+from settlement.reference.correction import Correction
 from settlement.reference.eip712 import keccak
 from settlement.reference.marginal import Marginal
 from settlement.reference.merkle import DEPTH, Frontier
 from settlement.reference.posting import Posting
 from settlement.reference.potential import Potential
+from settlement.reference.prices import RoundPrices
 from settlement.reference.settlement import RunCarry, Tally
+from settlement.reference.statement import Statement
 
 CELLS = len(QUALITIES) * WINDOWS
 HEADER = Header(tuple(Potential(-n, n, n, 2 * n) for n in range(CELLS - WINDOWS)))
@@ -42,6 +45,11 @@ RUN_CARRY = RunCarry(
     b"\x31" * 20,
     2,
 )
+PRICES = RoundPrices(ZONE.energy, HEADER.qualities)
+STATEMENT = Statement((b"\x01" * 20, b"\x02" * 20), (b"\x41" * 32, b"\x42" * 32), bytes(range(64)))
+CORRECTION = Correction(
+    *(0, 7, 1, b"\x51" * 32, b"\x52" * 32, (-5, 5), (6, 7), (0, 2), (b"\x61" * 32, b"\x62" * 32))
+)
 
 
 def posted_values() -> tuple[object, ...]:
@@ -63,6 +71,14 @@ def closed_values(zone: ClosedZone) -> tuple[object, ...]:
 
 def posting_values() -> tuple[object, ...]:
     return tuple(vars(POSTING).values())
+
+
+def price_values(prices: RoundPrices) -> tuple[object, ...]:
+    return [*map(potential.pack, prices.energy)], [*map(potential.pack, prices.qualities)]
+
+
+def statement_values() -> tuple[object, ...]:
+    return tuple(vars(STATEMENT).values())
 
 
 def run_carry_values(carry: RunCarry | None) -> tuple[object, ...]:
@@ -99,9 +115,22 @@ def test_calls_of_a_run_are_encoded_as_eth_abi_does() -> None:
     assert abi.post_metering(POSTING, signatures) == encode("postMetering", posting_values(), signatures)
     for carry in (None, RUN_CARRY):
         brought, values = abi.run_carry_tuple(carry), run_carry_values(carry)
-        arguments = (posting_values(), b"\x05" * 33, values)
-        assert abi.settle(message, b"\x05" * 33, brought) == encode("settle", *arguments)
-        assert abi.certify(message, b"\x05" * 33, brought) == encode("certify", *arguments)
+        for rounds in ([], [PRICES, PRICES]):
+            prices, told = abi.prices_array(rounds), [price_values(one) for one in rounds]
+            settled = abi.settle(message, b"\x05" * 33, brought, prices)
+            assert settled == encode("settle", posting_values(), b"\x05" * 33, values, told)
+            certified = abi.certify(message, abi.statement_tuple(STATEMENT), brought, prices)
+            assert certified == encode("certify", posting_values(), statement_values(), values, told)
+
+
+def test_calls_of_later_runs_are_encoded_as_eth_abi_does() -> None:
+    encode = exchange_interface().encode
+    correction = tuple(vars(CORRECTION).values())
+    assert abi.open_corrections(POSTING) == encode("openCorrections", posting_values())
+    posted = abi.post_correction(CORRECTION, [b"\x41" * 65])
+    assert posted == encode("postCorrection", correction, [b"\x41" * 65])
+    corrected = abi.correct(CORRECTION, STATEMENT, b"\x06" * 41)
+    assert corrected == encode("correct", correction, statement_values(), b"\x06" * 41)
 
 
 def test_errors_of_modules_and_libraries_are_decoded_by_name() -> None:

@@ -9,15 +9,14 @@ from chain_world import DAY, DAY_END, PROSUMERS, World, settle_entries
 from refusals import of_zone
 from test_day import small_book
 
-from settlement.chain import abi, closer, operator, settler
+from settlement.chain import closer, operator, settler
 from settlement.chain.chunks import Limits, plan_chunks
 from settlement.chain.errors import OutOfGas, WrongProgress
 from settlement.chain.exchange import RunStage, Stage
 from settlement.chain.prepared import Prepared
 from settlement.chain.progress import Progress
-from settlement.chain.settler import Holdings, SignedPosting
+from settlement.chain.settler import SignedPosting
 from settlement.chain.steps import Step
-from settlement.reference.settlement import RunCarry
 
 
 def committed(world: World) -> Prepared:
@@ -130,21 +129,9 @@ def test_a_settler_goes_on_after_any_step(turned_back: World, done: int) -> None
 
 def partial(world: World, signed: SignedPosting, steps: int) -> None:
     """The first steps of a run, by hand."""
-    holdings = settler.read_holdings(world.exchange, signed)
-    carry = None
-    for step in range(steps):
-        carry = one_step(world, signed, holdings, carry, step)
-
-
-def one_step(
-    world: World, signed: SignedPosting, holdings: Holdings, carry: RunCarry | None, step: int
-) -> RunCarry:
-    message, brought = abi.posting_tuple(signed.posting), abi.run_carry_tuple(carry)
-    if step < 4:
-        world.exchange.send_data(world.node, abi.settle(message, signed.parts[step], brought))
-        return settler.settle_part(holdings, signed, carry, step)
-    world.exchange.send_data(world.node, abi.certify(message, signed.parts[step - 4], brought))
-    return settler.certify_part(holdings, signed, carry, step - 4)
+    day = settler.DayRun(world.exchange, world.node, [signed])
+    for _ in range(steps):
+        day.send_next()
 
 
 def test_a_posting_with_other_parts_is_told(turned_back: World) -> None:

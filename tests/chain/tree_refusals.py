@@ -118,7 +118,7 @@ PLANS_REFUSED: dict[str, frozenset[str]] = {
     "less of it fills": FILLS,
     "more substituted": frozenset({"QualityUnbalanced", "SubstitutionViolated"}),
     "less substituted": frozenset({"QualityUnbalanced"}),
-    "a share moved": BROKEN | {"SplitOutOfRange"},
+    "a share moved": BROKEN | {"SplitOutOfRange", "LineOverCapacity"},
     **dict.fromkeys(("a share over the cap", "shares over the energy"), frozenset({"SplitOutOfRange"})),
     **dict.fromkeys(("a share less", "no share at all"), FILLS),
     **dict.fromkeys(

@@ -13,9 +13,9 @@ from typing import Any
 
 from tree_chain import TreeChain, tree_world, world
 
-from settlement.audit.calldata import arguments, function_of, header
 from settlement.chain import abi
 from settlement.chain.books import Session
+from settlement.chain.calldata import arguments, function_of, header
 from settlement.chain.client import MOST_GAS
 from settlement.chain.errors import ContractRevert
 from settlement.chain.prepared import Prepared, PreparedZone

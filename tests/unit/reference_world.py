@@ -15,6 +15,7 @@ from settlement.reference.exchange import Exchange
 from settlement.reference.marginal import Marginal
 from settlement.reference.orders import encode_all, order_hash
 from settlement.reference.potential import Potential
+from settlement.reference.prices import RoundPrices
 from settlement.reference.product_id import ProductId
 from settlement.reference.schedule import Schedule, SignedSchedule
 from settlement.reference.session import Grid, SessionParams, single_zone
@@ -89,6 +90,7 @@ def make_exchange(grid: Grid = GRID, deposit: int = RICH) -> Exchange:
     """Everyone registered and, unless `deposit` is 0, rich; a day open."""
     oracles = frozenset(address_of(key) for key in ORACLES)
     exchange = Exchange(CHAIN_ID, CONTRACT, WINDOW_LENGTH, oracles, quorum=2)
+    exchange.state.sharing = True
     exchange.register(OPENING, BALANCING_ADDRESS, Member(BALANCING_PARTY, 0, 15, 2**30 - 1, wide=True))
     exchange.register(OPENING, address_of(OPERATOR_KEY), Member(OPERATOR))
     for address in PROSUMER_ADDRESSES:
@@ -238,13 +240,15 @@ def opened(exchange: Exchange, **changes: int) -> bytes:
     return exchange.open_session(OPENING, make_params(**changes))
 
 
-def trade(exchange: Exchange, session: bytes, quality: int = 3, wh: int = 1000) -> None:
-    """The buyer buys from the seller in the first window, at 150,000."""
+def trade(exchange: Exchange, session: bytes, quality: int = 3, wh: int = 1000) -> RoundPrices:
+    """The buyer buys from the seller in the first window, at 150,000. What the round posted."""
     buy = make_schedule(session, BUYER, quality=quality, quantity_wh=(wh,), limit_micro_per_kwh=(200_000,))
     sell = make_schedule(
         session, SELLER, side=1, quality=quality, quantity_wh=(wh,), limit_micro_per_kwh=(100_000,)
     )
-    prove(exchange, session, honest_posting(exchange, session, [sign(exchange, buy), sign(exchange, sell)]))
+    posted = honest_posting(exchange, session, [sign(exchange, buy), sign(exchange, sell)])
+    prove(exchange, session, posted)
+    return RoundPrices(posted.zone.energy, posted.header.qualities)
 
 
 def claim_id(quality: int = 3, window: int = DAY, **changes: int) -> int:

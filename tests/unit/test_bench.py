@@ -79,7 +79,7 @@ Run = Callable[..., tuple[int, str, str]]
 def test_the_command_and_its_benches_are_registered_and_can_be_found() -> None:
     assert "bench" in entry_points(group=cli.GROUP).names
     found = registry.find_benches()
-    assert {"gas", "chain", "match"} <= set(found)
+    assert {"gas", "chain", "match", "meter"} <= set(found)
     for name, bench in found.items():
         assert bench.name == name
         assert "\n" not in bench.summary

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -204,6 +205,21 @@ def test_a_directory_is_no_place_for_a_result(
     words[3] = str(tmp_path)
     assert cli.main(words) == 2
     assert f"--out {tmp_path} is a directory; give a file name" in capsys.readouterr().err
+
+
+def test_a_link_is_followed_and_a_pipe_written_to(files: Files, tmp_path: Path) -> None:
+    words = files()
+    expected = result_of(words)
+    target, link, pipe = (tmp_path / name for name in ("target.json", "link.json", "pipe"))
+    link.symlink_to(target)
+    assert cli.main([*words[:3], str(link), *words[4:]]) == 0
+    assert link.is_symlink()
+    assert json.loads(target.read_text()) == expected
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    assert cli.main([*words[:3], str(pipe), *words[4:]]) == 0
+    assert json.loads(reader.communicate(timeout=30)[0]) == expected
+    assert pipe.is_fifo()
 
 
 def test_a_check_that_fails_exits_with_1_and_writes_nothing(

@@ -4,15 +4,22 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from oracle_world import DAY, DAY_KEY, batch, inputs, reading, registry
 
+from oracle.cells import cells_of, records
 from oracle.commitments import Opening, check_opening, commit, commitment, open_reading, verify_leaf
-from oracle.errors import ErasedSalt, OutOfRange, UnknownReading
+from oracle.day import MISSING, OUT_OF_SERVICE, Day, blank, only_in_service
+from oracle.errors import ErasedSalt, OutOfRange, UnknownReading, WrongShape
 from oracle.intake import take, to_day
 from oracle.messages import ReadingKey, decode, encode
 from oracle.node import compute
 from oracle.salts import derive, derive_all, erase
+from oracle.tree import grow
 from settlement.reference import merkle
 from settlement.reference.eip712 import keccak
 
@@ -114,6 +121,55 @@ def test_estimates_are_committed_under_the_oracles_own_message_with_sequence_zer
     assert opening.flag == 1
     assert decode(opening.message) == reading(0, 1, 1, 110, sequence=0)
     assert check_opening(computed.posted.posting.commitments, opening)
+
+
+def test_what_is_out_of_service_is_not_committed_to() -> None:
+    serving = np.ones(READINGS.wh.shape, np.bool_)
+    serving[1, 2:] = False
+    part = only_in_service(READINGS, serving)
+    committed = commit(part, derive_all(DAY_KEY, 1, 1, part))
+    meter_id, register = READINGS.series[1]
+    gone = [ReadingKey(meter_id, register, DAY.first_window + column) for column in range(2, DAY.windows)]
+    assert list(committed.keys) == [key for key in COMMITTED.keys if key not in gone]
+    assert committed.leaf(KEY) == COMMITTED.leaf(KEY)
+    with pytest.raises(UnknownReading):
+        committed.index(gone[0])
+    with pytest.raises(WrongShape):
+        commit(part, SALTS)
+
+
+@given(
+    hnp.arrays(np.int64, (2, 5), elements=st.integers(0, 2**30 - 1)),
+    hnp.arrays(np.uint64, (2, 5), elements=st.integers(0, 2**64 - 1)),
+    hnp.arrays(np.uint8, (2, 5), elements=st.sampled_from([0, 1, 2, OUT_OF_SERVICE])),
+    st.integers(0, 2**32 - 5),
+)
+def test_a_days_records_are_the_messages_and_flags_one_by_one(wh, sequence, flags, first) -> None:
+    empty = blank(Day(1800, first, 5), ((bytes(range(32)), 1), (bytes(range(1, 33)), 2)))
+    readings = empty.replace(np.where(flags == OUT_OF_SERVICE, 0, wh), flags, sequence)
+    each = [(encode(read), flag) for read, flag in readings.cells()]
+    assert records(readings, cells_of(readings)) == b"".join(m + bytes((flag,)) for m, flag in each)
+    salts = derive_all(DAY_KEY, 7, 9, readings)
+    for read, flag in readings.cells():
+        assert salts[read.key] == derive(DAY_KEY, 7, 9, read, flag)
+
+
+@given(st.lists(st.binary(min_size=32, max_size=32), max_size=9))
+def test_the_tree_is_the_references(leaves: list[bytes]) -> None:
+    tree = grow(b"".join(leaves))
+    assert tree.root == merkle.root(leaves)
+    for index in range(len(leaves)):
+        assert tree.proof(index) == merkle.proof(leaves, index)
+    for index in (-1, len(leaves)):
+        with pytest.raises(OutOfRange):
+            tree.proof(index)
+
+
+def test_a_missing_reading_is_not_committed_to() -> None:
+    flags = READINGS.flags.copy()
+    flags[2, 3] = MISSING
+    with pytest.raises(UnknownReading, match="not estimated"):
+        commit(READINGS.replace(READINGS.wh, flags), SALTS)
 
 
 def test_a_commitment_needs_a_whole_salt_and_a_flag() -> None:

@@ -30,7 +30,7 @@ from settlement.reference.errors import (
     UnknownMeter,
 )
 from settlement.reference.exchange import Exchange, Stage
-from settlement.reference.exchange.registry import on_curve
+from settlement.reference.p256 import on_curve
 
 MAX_PAUSE = 5_000
 OWNER, SPENDER = PROSUMER_ADDRESSES[:2]

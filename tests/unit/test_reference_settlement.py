@@ -1,14 +1,32 @@
-"""A run nets to zero, delivers once, and certifies exactly what was delivered."""
+"""The first pass nets to zero and delivers once; what was sold as produced shrinks to what was."""
 
-from hypothesis import given, settings
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
-from settlement.reference import quality, settlement
+from settlement.reference import errors, quality, settlement
 from settlement.reference.posting import Entry
+from settlement.reference.potential import Potential
+from settlement.reference.prices import RoundPrices
 from settlement.reference.settlement import Day, Round, RunCarry
 
 QUALITIES = (0, 3, 8, 11)
-DAY = Day(2, QUALITIES, (Round(0, 100, 300), Round(2, 50, 70)), surplus=(80, -20), deficit=(240, 10))
+WINDOWS = 2
+
+
+def prices(energy: tuple[int, ...], *premiums: tuple[int, ...]) -> RoundPrices:
+    """Of a round whose potentials leave no room: `e` in each window, then `g` of each quality from 1 on."""
+    rows = [Potential(-g, -g, 0, 0) for premium in premiums for g in premium]
+    return RoundPrices(tuple(Potential(e, e, 0, 0) for e in energy), tuple(rows))
+
+
+ROUNDS = (
+    Round(0, 100, 300, 0, prices((150, -40), (20, 30), (5, 6), (50, 60))),
+    Round(2, 50, 70, 0, prices((90, 110), (0, 8), (2, 1), (9, 12))),
+)
+DAY = Day(WINDOWS, QUALITIES, ROUNDS, surplus=(80, -20), deficit=(240, 10))
 KEYS = [
     (one.round, code, window) for one in DAY.rounds for code in QUALITIES for window in range(DAY.windows)
 ]
@@ -68,9 +86,14 @@ def test_nobody_delivers_more_than_it_exported_or_sold(community: Accounts) -> N
 
 def test_delivery_meets_earlier_rounds_then_better_qualities() -> None:
     obligations = {(0, 3, 0): 10, (0, 8, 0): 10, (2, 11, 0): 10}
-    assert settlement.allot(DAY, 15, obligations, 0) == {0: 0, 3: 10, 8: 5, 11: 0}
-    assert settlement.allot(DAY, 25, obligations, 0) == {0: 0, 3: 10, 8: 10, 11: 5}
-    assert settlement.allot(DAY, -25, obligations, 0) == dict.fromkeys(QUALITIES, 0)
+
+    def allotted(metered: int) -> dict[tuple[int, int], int]:
+        found = settlement.allot(DAY, metered, obligations, 0)
+        return {key: wh for key, wh in found.items() if wh}
+
+    assert allotted(15) == {(0, 3): 10, (0, 8): 5}
+    assert allotted(25) == {(0, 3): 10, (0, 8): 10, (2, 11): 5}
+    assert allotted(-25) == {}
 
 
 def test_an_imbalance_is_paid_at_the_price_of_its_sign() -> None:
@@ -79,38 +102,75 @@ def test_an_imbalance_is_paid_at_the_price_of_its_sign() -> None:
     assert settlement.imbalance_cash(10, surplus=-20, deficit=10) == -200
 
 
-@given(communities())
-@settings(deadline=None)
-def test_certificates_sum_to_what_was_delivered_of_the_claimed(community: Accounts) -> None:
-    run, _ = settled(community)
-    carry = settlement.zone_start(run)
-    minted: dict[tuple[int, int], int] = {}
-    for _, claims, _ in community:
-        carry, certificates = settlement.certify_account(DAY, carry, claims)
-        for (one_round, code, window), wh in certificates.items():
-            assert 0 < wh <= claims[(one_round, code, window)]
-            minted[(code, window)] = minted.get((code, window), 0) + wh
-    for window in range(DAY.windows):
-        backed = settlement.certified(DAY, run.tallies, window)
-        assert {code: minted.get((code, window), 0) for code in backed} == backed
-        assert all(quality.band(code) > 0 for code in backed)
-        green = sum(
-            run.tallies[DAY.index(code, window)].delivered for code in QUALITIES if quality.band(code)
+# As produced and firm -----------------------------------------------------------------------------------
+
+
+def test_a_sale_as_produced_shrinks_and_its_price_goes_back() -> None:
+    result = settlement.settle_account(DAY, (700, 0), {}, {(0, 3, 0): 1000})
+    assert result.imbalance == (0, 0)
+    assert result.proceeds == 300 * (150 + 20) == -result.cash
+
+
+def test_a_firm_sale_stands_and_only_its_green_premium_goes_back() -> None:
+    result = settlement.settle_account(DAY, (700, 0), {}, {(0, 11, 0): 1000})
+    assert result.imbalance == (-300, 0)
+    assert result.proceeds == 300 * (50 - 5)
+    assert result.cash == -300 * 240 - result.proceeds
+
+
+def test_a_firm_sale_of_no_band_gives_nothing_back_and_needs_no_prices() -> None:
+    bare = replace(DAY, rounds=tuple(replace(one, prices=None) for one in DAY.rounds))
+    result = settlement.settle_account(bare, (700, 0), {}, {(0, 8, 0): 1000})
+    assert (result.imbalance, result.proceeds) == ((-300, 0), 0)
+
+
+@pytest.mark.parametrize(("price", "cash"), [(80, -8_000_000), (-50, 5_000_000)])
+def test_a_megawatt_hour_sold_and_nine_tenths_delivered_costs_the_rest(price: int, cash: int) -> None:
+    """80 per MWh are 80,000 micro per kWh; 8 are 8,000,000,000 nano."""
+    single = Day(1, (0, 8), (Round(0, 0, 0),), (price * 1000,), (price * 1000,))
+    result = settlement.settle_account(single, (900_000,), {}, {(0, 8, 0): 1_000_000})
+    assert (result.imbalance, result.cash) == ((-100_000,), cash * 1000)
+
+
+@pytest.mark.parametrize("code", [0, 3, 11])
+def test_what_must_be_priced_needs_prices(code: int) -> None:
+    bare = replace(DAY, rounds=tuple(replace(one, prices=None) for one in DAY.rounds))
+    settlement.settle_account(bare, (1000, 0), {}, {(0, code, 0): 1000})
+    with pytest.raises(errors.PricesMissing):
+        settlement.settle_account(bare, (999, 0), {}, {(0, code, 0): 1000})
+
+
+@given(HOLDINGS, HOLDINGS, st.integers(0, 500))
+def test_who_delivers_everything_gives_nothing_back(
+    claims: settlement.Holdings, obligations: settlement.Holdings, more: int
+) -> None:
+    sold = [sum(wh for key, wh in obligations.items() if key[2] == window) for window in range(WINDOWS)]
+    result = settlement.settle_account(DAY, [wh + more for wh in sold], claims, obligations)
+    assert result.proceeds == 0
+    assert sum(result.delivered) == sum(sold)
+
+
+@given(HOLDINGS, HOLDINGS)
+def test_who_is_not_metered_is_taken_to_have_done_what_it_contracted(
+    claims: settlement.Holdings, obligations: settlement.Holdings
+) -> None:
+    result = settlement.presumed_account(DAY, claims, obligations)
+    assert (result.cash, result.proceeds, set(result.imbalance)) == (0, 0, {0})
+    assert result.returned == settlement.reserve(DAY, claims, obligations)
+    assert sum(result.delivered) == sum(obligations.values())
+
+
+@given(HOLDINGS, HOLDINGS, METERED)
+def test_an_imbalance_counts_what_was_produced_of_a_sale_as_produced(
+    claims: settlement.Holdings, obligations: settlement.Holdings, metered: tuple[int, ...]
+) -> None:
+    result = settlement.settle_account(DAY, metered, claims, obligations)
+    for window, wh in enumerate(metered):
+        allotted = settlement.allot(DAY, wh, obligations, window)
+        counted = sum(
+            allotted[(number, code)] if quality.firm(code) == 0 else sold
+            for (number, code, at), sold in obligations.items()
+            if at == window
         )
-        assert sum(backed.values()) <= green
-    assert all(tally.gone_over == tally.claims for tally, code in _green_tallies(carry) if code)
-
-
-def _green_tallies(carry: RunCarry) -> list[tuple[settlement.Tally, int]]:
-    return [
-        (carry.tallies[DAY.index(code, w)], quality.band(code))
-        for code in QUALITIES
-        for w in range(DAY.windows)
-    ]
-
-
-def test_what_greener_claims_leave_serves_browner_ones() -> None:
-    tallies = [settlement.Tally()] * 8
-    tallies[DAY.index(11, 0)] = settlement.Tally(claims=5, delivered=20)
-    tallies[DAY.index(3, 0)] = settlement.Tally(claims=50, delivered=10)
-    assert settlement.certified(DAY, tallies, 0) == {11: 5, 3: 25}
+        bought = sum(claim for (_, _, at), claim in claims.items() if at == window)
+        assert result.imbalance[window] == wh - counted + bought

@@ -12,6 +12,7 @@ from reference_world import (
     ORACLES,
     OTHER,
     PROSUMER_ADDRESSES,
+    QUALITIES,
     RICH,
     SELLER,
     WINDOWS,
@@ -27,6 +28,7 @@ from reference_world import (
     sign_digest,
     trade,
 )
+from settling_world import Settler
 
 from settlement.reference import eip712, errors, posting, product_id
 from settlement.reference.exchange import Exchange, RunStage
@@ -37,6 +39,8 @@ from settlement.reference.exchange.events import (
 )
 from settlement.reference.orders import encode_all
 from settlement.reference.posting import Entry, Posting
+from settlement.reference.prices import RoundPrices
+from settlement.reference.statement import Statement
 
 # Settlement ---------------------------------------------------------------------------------------------
 
@@ -62,14 +66,14 @@ def signed_by(exchange: Exchange, message: Posting, count: int = 2) -> list[byte
     return [sign_digest(key, digest) for key in sorted(ORACLES[:count], key=address_of)]
 
 
-def settled_day(exchange: Exchange, metered: dict[bytes, int]) -> None:
+def settled_day(exchange: Exchange, metered: dict[bytes, int], *prices: RoundPrices) -> Settler:
     message, packed = metered_day(metered)
     exchange.post_metering(DAY_END, message, signed_by(exchange, message))
-    carry = None
+    settler = Settler(exchange, DAY_END, DAY, {0: prices})
     for part in packed:
-        carry = exchange.settle(DAY_END, 0, DAY, carry, part)
-    for part in packed:
-        carry = exchange.certify(DAY_END, 0, DAY, carry, part)
+        settler.settle(0, part)
+    settler.certify_all()
+    return settler
 
 
 def free_cash(exchange: Exchange) -> dict[bytes, int]:
@@ -78,12 +82,13 @@ def free_cash(exchange: Exchange) -> dict[bytes, int]:
 
 def test_a_day_settles_to_the_last_nano() -> None:
     exchange = make_exchange()
-    trade(exchange, opened(exchange))
-    settled_day(exchange, {BUYER: -1200, SELLER: 700, OTHER: 50})
+    prices = trade(exchange, opened(exchange), quality=11)
+    settled_day(exchange, {BUYER: -1200, SELLER: 700, OTHER: 50}, prices)
     free = free_cash(exchange)
+    premium = prices.green_premium(QUALITIES, 11, 0)
     assert sum(free.values()) == exchange.state.vault
-    assert free[BUYER] == RICH - 1000 * 150_000 - 200 * 240_000
-    assert free[SELLER] == RICH + 1000 * 150_000 - 300 * 240_000
+    assert free[BUYER] == RICH - 1000 * 150_000 - 200 * 240_000 + 300 * premium
+    assert free[SELLER] == RICH + 1000 * 150_000 - 300 * 240_000 - 300 * premium
     assert free[OTHER] == RICH + 50 * 80_000
     assert free[BALANCING_ADDRESS] == RICH + 500 * 240_000 - 50 * 80_000
     (closing,) = [event for event in exchange.events if isinstance(event, RunSettled)]
@@ -93,8 +98,7 @@ def test_a_day_settles_to_the_last_nano() -> None:
 
 def test_delivered_claims_become_certificates_and_the_rest_is_burned() -> None:
     exchange = make_exchange()
-    trade(exchange, opened(exchange))
-    settled_day(exchange, {SELLER: 700})
+    settled_day(exchange, {SELLER: 700}, trade(exchange, opened(exchange)))
     assert exchange.run(DAY).stage is RunStage.CERTIFIED
     assert exchange.balance(DAY_END, BUYER, claim_id(kind=product_id.CERTIFICATE)) == 700
     assert exchange.balance(DAY_END, BUYER, claim_id()) == 0
@@ -198,13 +202,13 @@ def test_a_correction_leaves_settled_parts_alone() -> None:
 
 def test_parts_go_in_order_with_what_the_last_one_left() -> None:
     exchange = make_exchange()
-    trade(exchange, opened(exchange))
+    prices = trade(exchange, opened(exchange))
     message, packed = metered_day({})
     exchange.post_metering(DAY_END, message, signed_by(exchange, message))
     with pytest.raises(errors.WrongPart):
         exchange.settle(DAY_END, 0, DAY, None, packed[1])
-    carry = exchange.settle(DAY_END, 0, DAY, None, packed[0])
+    carry = exchange.settle(DAY_END, 0, DAY, None, packed[0], [prices])
     with pytest.raises(errors.WrongRunCarry):
         exchange.settle(DAY_END, 0, DAY, replace(carry, cash=carry.cash + 1), packed[1])
     with pytest.raises(errors.WrongRunStage):
-        exchange.certify(DAY_END, 0, DAY, carry, packed[0])
+        exchange.certify(DAY_END, 0, DAY, carry, Statement((), ()))

@@ -8,26 +8,33 @@ import json
 from pathlib import Path
 from typing import Any
 
+import correction_world as made
 import pytest
 import reference_world as world
 from eth_account.messages import encode_typed_data
 from eth_hash.auto import keccak
 
 from settlement.reference import (
+    challenge,
     clearing,
+    correction,
     eip712,
     merkle,
     packed_windows,
     posting,
     product_id,
+    reading,
     schedule,
     session,
+    statement,
 )
+from settlement.reference.correction import Correction, Difference
 from settlement.reference.exchange.events import ScheduleCleared
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
 from settlement.reference.orders import encode_all, order_hash
 from settlement.reference.posting import Entry, Posting
 from settlement.reference.product_id import ProductId
+from settlement.reference.reading import Reading
 from settlement.reference.receipts import Cancel, Receipt
 from settlement.reference.schedule import Schedule, SignedSchedule
 from settlement.reference.session import Grid, SessionParams
@@ -96,6 +103,22 @@ POSTING = Posting(
     deficit=(240_000, 0, -10_000, 1, 2**31 - 1),
     parts=(bytes([1] * 32), bytes([2] * 32)),
 )
+CORRECTION = Correction(
+    zone=0,
+    first_window=960_000,
+    run=1,
+    previous=bytes([3] * 32),
+    commitments=bytes([4] * 32),
+    surplus=POSTING.surplus,
+    deficit=POSTING.deficit,
+    statements=(0, 7),
+    parts=POSTING.parts,
+)
+DIFFERENCE = Difference(TRADER, (0, 1, 2, 0, 1), (-1, 0, 350, 2**31 - 1, -(2**31)))
+IMBALANCES = ((TRADER, (-1200, 0, 350, 2**31 - 1, 1 - 2**31)), (OTHER, (0, 0, 0, 0, 1)))
+READING = Reading(bytes([8] * 32), 2, 1800, 960_001, 900, 2)
+SALT = bytes([5] * 32)
+METER_SECRET = 7
 ENTRY = Entry(TRADER, (0, 1, 2, 0, 1), (-1200, 0, 350, 2**30 - 1, -(2**30) + 1))
 MESSAGES = {
     "Withdrawal": Withdrawal(TRADER, 12_345_678_901, 3, 1_728_000_000),
@@ -201,6 +224,45 @@ def posting_vectors() -> Any:
     }
 
 
+def correction_vectors() -> Any:
+    struct_hash = correction.struct_hash(CORRECTION)
+    stated = statement.statement_of(IMBALANCES)
+    return {
+        "type_hash": correction.TYPE_HASH,
+        "correction": vars(CORRECTION),
+        "struct_hash": struct_hash,
+        "digest": digest(struct_hash),
+        "link": correction.follow(CORRECTION.previous, struct_hash),
+        "price_hash": posting.price_hash(CORRECTION.surplus, CORRECTION.deficit),
+        "difference": vars(DIFFERENCE),
+        "packed_difference": correction.pack_difference(DIFFERENCE),
+        "imbalances": [row for _, row in IMBALANCES],
+        "rows": [statement.pack_row(row) for _, row in IMBALANCES],
+        "accounts": stated.accounts,
+        "leaves": stated.leaves,
+        "statement": statement.statement_hash(stated),
+    }
+
+
+def challenge_vectors() -> Any:
+    message = reading.encode(READING)
+    leaf = reading.commitment(SALT, message, posting.ESTIMATED)
+    struct_hash = challenge.struct_hash(CORRECTION.zone, CORRECTION.first_window, 3, leaf, message)
+    return {
+        "type_hash": challenge.TYPE_HASH,
+        "reading": vars(READING),
+        "message": message,
+        "key": READING.key,
+        "salt": SALT,
+        "flag": posting.ESTIMATED,
+        "commitment": leaf,
+        "struct_hash": struct_hash,
+        "digest": digest(struct_hash),
+        "ids": [challenge.challenge_id(message, run) for run in (0, 1)],
+        "signed": vars(made.sign_read(READING, METER_SECRET)),
+    }
+
+
 def merkle_vectors() -> Any:
     leaves = [merkle.leaf_hash(number.to_bytes(32, "big")) for number in range(5)]
     frontier = merkle.Frontier()
@@ -301,6 +363,8 @@ FILES = {
     "messages.json": message_vectors,
     "postings.json": posting_vectors,
     "merkle.json": merkle_vectors,
+    "corrections.json": correction_vectors,
+    "challenges.json": challenge_vectors,
 }
 
 
@@ -326,6 +390,11 @@ TYPES = {
         "uint32 zone,uint32 firstWindow,uint16 windows,uint32 sequence,uint32 accounts,bytes32 commitments,"
         "int32[] surplusMicroPerKWh,int32[] deficitMicroPerKWh,bytes32[] parts"
     ),
+    "Correction": (
+        "uint32 zone,uint32 firstWindow,uint8 run,bytes32 previous,bytes32 commitments,"
+        "int32[] surplusMicroPerKWh,int32[] deficitMicroPerKWh,uint32[] statements,bytes32[] parts"
+    ),
+    "ReadingChallenge": "uint32 zone,uint32 day,uint8 run,bytes32 commitment,bytes32 read",
     "Receipt": "bytes32 session,bytes32 hash,uint32 sequence",
     "Cancel": "bytes32 orderHash,bytes32 session",
     "Withdrawal": "address account,uint256 amountNano,uint256 nonce,uint256 deadline",
@@ -356,6 +425,19 @@ def test_a_wallet_hashes_a_schedule_alike(order: Schedule) -> None:
 def test_a_wallet_hashes_a_posting_alike() -> None:
     values = [list(v) if isinstance(v, tuple) else v for v in vars(POSTING).values()]
     assert wallet_digest("Posting", values) == digest(posting.struct_hash(POSTING))
+
+
+def test_a_wallet_hashes_a_correction_alike() -> None:
+    values = [list(v) if isinstance(v, tuple) else v for v in vars(CORRECTION).values()]
+    assert wallet_digest("Correction", values) == digest(correction.struct_hash(CORRECTION))
+
+
+def test_a_wallet_hashes_a_challenge_alike() -> None:
+    message = reading.encode(READING)
+    values = [0, 960_000, 3, SALT, keccak(message)]
+    assert wallet_digest("ReadingChallenge", values) == digest(
+        challenge.struct_hash(0, 960_000, 3, SALT, message)
+    )
 
 
 @pytest.mark.parametrize("name", MESSAGES)

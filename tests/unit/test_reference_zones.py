@@ -8,6 +8,7 @@ import pytest
 import reference_world as world
 import tree_world
 from reference_world import DAY, DAY_END
+from settling_world import Settler, round_prices
 from small_trees import FORK, LINE, across_the_line
 from tree_world import (
     home,
@@ -47,31 +48,35 @@ def post(exchange: Exchange, message: Posting) -> None:
     exchange.post_metering(DAY_END, message, [world.sign_digest(key, digest) for key in nodes])
 
 
-def traded() -> Exchange:
+def traded() -> Settler:
+    """A settler of a day on which energy crossed the line."""
     found = across_the_line()
     found.bring()
-    return found.exchange
+    header, zones = found.prepared.header, found.prepared.zones
+    prices = {zone: (round_prices(header, zones[zone].posting),) for zone in range(2)}
+    return Settler(found.exchange, DAY_END, DAY, prices)
 
 
 def test_a_day_is_settled_zone_by_zone_to_the_last_nano() -> None:
-    exchange, carry = traded(), None
+    settler = traded()
+    exchange = settler.exchange
     days = [posting_of(exchange, zone) for zone in range(2)]
     for message, _ in days:
         post(exchange, message)
     for message, packed in days:
         for part in packed:
-            carry = exchange.settle(DAY_END, message.zone, DAY, carry, part)
+            settler.settle(message.zone, part)
     assert exchange.run(DAY).stage is RunStage.SETTLED
     assert [e.zone for e in exchange.events if isinstance(e, RunSettled)] == [1]
     assert sum(exchange.cash(DAY_END, a).free for a in exchange.state.members) == exchange.state.vault
-    for message, packed in days:
-        for part in packed:
-            carry = exchange.certify(DAY_END, message.zone, DAY, carry, part)
+    settler.certify_all()
+    assert sum(exchange.cash(DAY_END, a).free for a in exchange.state.members) == exchange.state.vault
     assert exchange.run(DAY).stage is RunStage.CERTIFIED
 
 
 def test_zones_are_settled_in_their_order() -> None:
-    exchange = traded()
+    settler = traded()
+    exchange = settler.exchange
     (first, packed), (second, later) = (posting_of(exchange, zone) for zone in range(2))
     post(exchange, second)
     with pytest.raises(errors.WrongPosting):
@@ -79,16 +84,18 @@ def test_zones_are_settled_in_their_order() -> None:
     with pytest.raises(errors.WrongPosting):
         exchange.settle(DAY_END, 0, DAY, None, packed[0])
     post(exchange, first)
-    carry = exchange.settle(DAY_END, 0, DAY, None, packed[0])
+    settler.settle(0, packed[0])
     with pytest.raises(errors.WrongPosting):
-        exchange.settle(DAY_END, 1, DAY, carry, later[0])
-    carry = exchange.settle(DAY_END, 0, DAY, carry, packed[1])
-    assert (carry.last_account, carry.parts) == (bytes(20), 0)
-    exchange.settle(DAY_END, 1, DAY, carry, later[0])
+        exchange.settle(DAY_END, 1, DAY, settler.carry, later[0])
+    settler.settle(0, packed[1])
+    assert settler.carry is not None
+    assert (settler.carry.last_account, settler.carry.parts) == (bytes(20), 0)
+    settler.settle(1, later[0])
 
 
 def test_a_settled_zone_s_posting_stays() -> None:
-    exchange = traded()
+    settler = traded()
+    exchange = settler.exchange
     (first, packed), (second, _) = (posting_of(exchange, zone) for zone in range(2))
     post(exchange, first)
     post(exchange, second)
@@ -116,7 +123,7 @@ def test_a_zone_without_metered_members_needs_no_posting_and_gets_none() -> None
 
 
 def test_no_posting_is_for_a_zone_beyond_the_grid() -> None:
-    exchange = traded()
+    exchange = traded().exchange
     with pytest.raises(errors.BadPosting):
         post(exchange, replace(posting_of(exchange, 1)[0], zone=2))
 

@@ -87,6 +87,7 @@ def make_exchange(
     oracles = frozenset(world.address_of(key) for key in world.ORACLES)
     chain_id, contract = place or (world.CHAIN_ID, world.CONTRACT)
     exchange = Exchange(chain_id, contract, WINDOW_LENGTH, oracles, quorum=2)
+    exchange.state.sharing = True
     for address, member in members(grid.zones).items():
         exchange.register(OPENING, address, member)
         if member.role != OPERATOR and deposit:
@@ -183,11 +184,11 @@ def accounts_of(exchange: Exchange, now: int, addresses: Iterable[bytes]) -> dic
     return found
 
 
-def prepare(exchange: Exchange, session: Session, given: Sequence[SignedOrder]) -> Prepared:
+def prepare(exchange: Exchange, session: Session, given: Sequence[SignedOrder], now: int = GATE) -> Prepared:
     """What an honest operator posts for these orders."""
     known = exchange.state.members
     sealed: SealedBook = books.seal(exchange.separator, session, given, known)
-    accounts = accounts_of(exchange, GATE, sealed.accounts())
+    accounts = accounts_of(exchange, now, sealed.accounts())
     return prepared.prepare(session, sealed, books.judge(session, sealed, accounts))
 
 
@@ -198,6 +199,8 @@ class TreeSession:
     exchange: Exchange
     session: Session
     prepared: Prepared
+    now: int = GATE
+    """When everything is brought."""
 
     @property
     def id(self) -> bytes:
@@ -206,10 +209,10 @@ class TreeSession:
     def commit(self, batch: int = 3) -> None:
         books_ = self.prepared.sealed.commitments
         for at in range(0, len(books_), batch):
-            world.commit(self.exchange, GATE, self.id, *books_[at : at + batch])
+            world.commit(self.exchange, self.now, self.id, *books_[at : at + batch])
 
     def post_header(self) -> None:
-        self.exchange.post_header(GATE, self.id, self.prepared.header)
+        self.exchange.post_header(self.now, self.id, self.prepared.header)
 
     def clear_zone(self, zone: int, chunk: int = 4) -> Carry | None:
         """All chunks of a zone."""
@@ -217,20 +220,20 @@ class TreeSession:
         for at in range(0, len(own.orders), chunk):
             records = encode_all(own.orders[at : at + chunk])
             carry = self.exchange.clear(
-                GATE, self.id, zone, self.prepared.header, own.posting, carry, records
+                self.now, self.id, zone, self.prepared.header, own.posting, carry, records
             )
         return carry
 
     def close_zone(
         self, zone: int, carry: Carry | None, children: Sequence[ClosedZone], last: bool
     ) -> ClosedZone:
-        args = (GATE, self.id, zone, self.prepared.header, self.prepared.zones[zone].posting, carry)
+        args = (self.now, self.id, zone, self.prepared.header, self.prepared.zones[zone].posting, carry)
         return self.exchange.close_zone(*args, children, self.flows_at(zone, last))
 
     def join(self, zone: int, own: ClosedZone, children: Sequence[ClosedZone], last: bool) -> ClosedZone:
         header = self.prepared.header if zone == 0 and last else Header(())
         return self.exchange.join_children(
-            GATE, self.id, zone, own, children, header, self.flows_at(zone, last)
+            self.now, self.id, zone, own, children, header, self.flows_at(zone, last)
         )
 
     def flows_at(self, zone: int, last: bool) -> Sequence[int]:

@@ -4,7 +4,7 @@ A method is one transaction: it takes the time as `now`, changes `state` and app
 `Refused` and leaves both as they were. Bases, one concern each, as in the contract:
 
     Core <- Emergency <- Accounts <- Tokens <- Auction <- Clearing <- Closing <- Omission <- Registry
-        <- Metering <- Settling <- Exchange
+        <- Metering <- Holdings <- Settling <- Delivering <- Correcting <- Challenging <- Exchange
 
 Who may send what (operator, oracle, administrator) is the shell's business and not modelled; who signed is.
 
@@ -15,12 +15,12 @@ accounts.
 Not modelled: the settlement token beyond `vault`, what it holds.
 """
 
+from settlement.reference.exchange.challenging import Challenging
 from settlement.reference.exchange.events import Event
-from settlement.reference.exchange.settling import Settling
 from settlement.reference.exchange.state import RunStage, Stage
 
 
-class Exchange(Settling):
+class Exchange(Challenging):
     """Everything: see the bases for the methods, in the order in which a day goes."""
 
 

@@ -7,6 +7,7 @@ from settlement.reference.accounts import BALANCING_PARTY, NETWORK_OPERATOR, UNI
 from settlement.reference.errors import (
     AlreadyMember,
     BadTerms,
+    CreditHeld,
     InsufficientCash,
     NotMember,
     WithdrawalNotReady,
@@ -140,12 +141,15 @@ class Accounts(Emergency):
         """Pays what was requested, once every session opened before has ended; WithdrawalNotReady until then.
 
         It waits for no later session, for which the amount is no cover, paid out or not.
-        InsufficientCash if less is free; the balancing party keeps what members owe.
+        InsufficientCash if less is free; the balancing party keeps what members owe. CreditHeld while a
+        challenge of the account is open.
         """
         self.require_running(now)
         request = self.state.requests.pop(account, None)
         if request is None or request.epoch > self.ended_through(now):
             raise WithdrawalNotReady(account, request.epoch if request else 0)
+        if self.state.holds.get(account):
+            raise CreditHeld(account)
         free = self.cash(now, account).free
         kept = self.state.total_negative if account == self.balancing_party() else 0
         if free < request.amount_nano + kept:

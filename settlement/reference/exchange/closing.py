@@ -12,6 +12,7 @@ from settlement.reference.exchange import events
 from settlement.reference.exchange.clearing import Clearing
 from settlement.reference.exchange.core import transaction
 from settlement.reference.exchange.state import Stage
+from settlement.reference.prices import energy_hash
 
 
 class Closing(Clearing):
@@ -36,6 +37,7 @@ class Closing(Clearing):
         submissions = self.state.submissions.get((record.epoch, zone), 0)
         commitment = record.commitments[zone]
         own = closing.close(market, zone, header, posting, carry, commitment, submissions)
+        self.update_zone(session, zone, energy_hash=energy_hash(posting.energy))
         return self._join(now, session, zone, header, own, children, flows)
 
     @transaction

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from settlement.reference.accounts import Member
+from settlement.reference.reading import Reading
 from settlement.reference.session import Grid, SessionParams
 
 
@@ -143,6 +144,13 @@ class Transferred(Event):
 
 
 @dataclass(frozen=True)
+class SharingChanged(Event):
+    """Runs that begin from now on share, or do not, what sellers as produced lack."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
 class MeteringPosted(Event):
     zone: int
     day: int
@@ -157,7 +165,7 @@ class AccountSettled(Event):
     account: bytes
     imbalance_wh: tuple[int, ...]
     cash_nano: int
-    """For the imbalances."""
+    """For the imbalances, less what it gives back of its sales."""
     returned_nano: int
     """Reserve of filled energy."""
 
@@ -182,9 +190,123 @@ class AccountCertified(Event):
 
 
 @dataclass(frozen=True)
+class AccountDelivered(Event):
+    account: bytes
+    imbalance_wh: int
+    """The change, over all windows: minus what it bought and was not produced."""
+    cash_nano: int
+    """Refunds, and what the change of its imbalances is worth."""
+
+
+@dataclass(frozen=True)
+class PartCertified(Event):
+    zone: int
+    day: int
+    imbalance_wh: int
+    """The balancing party's change, over all accounts and windows."""
+    cash_nano: int
+    """The balancing party's."""
+    statement: bytes
+    """What the part leaves now."""
+
+
+@dataclass(frozen=True)
 class RunCertified(Event):
     zone: int
     day: int
+
+
+@dataclass(frozen=True)
+class CorrectionsOpened(Event):
+    zone: int
+    day: int
+    link: bytes
+
+
+@dataclass(frozen=True)
+class CorrectionPosted(Event):
+    zone: int
+    day: int
+    run: int
+    hash: bytes
+
+
+@dataclass(frozen=True)
+class AccountCorrected(Event):
+    account: bytes
+    imbalance_wh: int
+    """The change, over all windows."""
+    cash_nano: int
+    """What the change is worth; bonds apart."""
+
+
+@dataclass(frozen=True)
+class PartCorrected(Event):
+    zone: int
+    day: int
+    run: int
+    imbalance_wh: int
+    """The balancing party's change, over all accounts and windows."""
+    cash_nano: int
+    """The balancing party's."""
+    statement: bytes
+    """What the part leaves now."""
+
+
+@dataclass(frozen=True)
+class RunCorrected(Event):
+    zone: int
+    day: int
+    run: int
+    link: bytes
+    """What follows must name."""
+
+
+@dataclass(frozen=True)
+class ReadingChallenged(Event):
+    id: bytes
+    account: bytes
+    zone: int
+    day: int
+    read: Reading
+    answer_by: int
+
+
+@dataclass(frozen=True)
+class ChallengeAnswered(Event):
+    id: bytes
+    defeated: bool
+    """Else it is upheld without cost to the oracles."""
+
+
+@dataclass(frozen=True)
+class ChallengeSettled(Event):
+    id: bytes
+    zone: int
+    day: int
+    imbalance_wh: int
+    """The balancing party's change."""
+    cash_nano: int
+    """The balancing party's."""
+    paid_nano: int
+    """From the oracles' bond to the account."""
+
+
+@dataclass(frozen=True)
+class ChallengeDropped(Event):
+    id: bytes
+
+
+@dataclass(frozen=True)
+class OracleBondChanged(Event):
+    account: bytes
+    amount_nano: int
+    """Set aside; negative if given back."""
+
+
+@dataclass(frozen=True)
+class ChallengeBondChanged(Event):
+    amount_nano: int
 
 
 @dataclass(frozen=True)
@@ -213,6 +335,14 @@ class MeterRegistered(Event):
 @dataclass(frozen=True)
 class MeterRevoked(Event):
     meter: bytes
+
+
+@dataclass(frozen=True)
+class MeterRotated(Event):
+    meter: bytes
+    x: bytes
+    y: bytes
+    from_window: int
 
 
 @dataclass(frozen=True)

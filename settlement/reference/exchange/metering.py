@@ -7,12 +7,15 @@ from settlement.reference.accounts import PROSUMER
 from settlement.reference.errors import (
     BadOracleSignature,
     BadPosting,
+    OraclesUnbonded,
     QuorumNotReached,
     StalePosting,
+    TooEarlyForDefault,
     WindowNotOver,
+    WrongStage,
 )
 from settlement.reference.exchange import events
-from settlement.reference.exchange.core import transaction
+from settlement.reference.exchange.core import ENDED, transaction
 from settlement.reference.exchange.registry import Registry
 from settlement.reference.exchange.state import RunRecord, RunStage
 from settlement.reference.posting import Posting
@@ -21,6 +24,10 @@ from settlement.reference.session import Grid
 from settlement.units import POTENTIAL_LIMIT
 
 MOST_PARTS = 2**16 - 1
+CHALLENGE_WINDOW_S = 10 * 86_400
+"""How long a run can be challenged."""
+DEFAULT_AFTER_S = 10 * 86_400
+"""How long the oracles have to post a day."""
 
 NOTHING = Posting(0, 0, 0, 0, 0, bytes(32), (), (), ())
 """What a first posting follows: its sequence is at least 1."""
@@ -61,14 +68,72 @@ class Metering(Registry):
         signer.
         """
         self.require_running(now)
+        self.require_quiet(now)
         day = self.day(message.first_window)
         digest = eip712.digest(self.separator, posting.struct_hash(message))
-        self._check_signers(digest, signatures)
+        self.check_signers(digest, signatures)
         ends = (message.first_window + day.windows) * self.window_length
         if now < ends:
             raise WindowNotOver(message.first_window, ends)
         self._check_posting(message, day.windows)
         self._check_corrects(message)
+        if self.state.pot < self.state.challenge_bond:
+            raise OraclesUnbonded(self.state.pot, self.state.challenge_bond)
+        self.keep_challengeable(now)
+        self._store(message, digest)
+
+    @transaction
+    def set_sharing(self, now: int, on: bool) -> None:
+        """Whether runs that begin from now on share what sellers as produced lack."""
+        self.require_quiet(now)
+        self.state.sharing = on
+        self.emit(events.SharingChanged(on))
+
+    def keep_challengeable(self, now: int) -> None:
+        """Something was posted or is complete: what the oracles set aside stays until it can no longer be
+        challenged.
+        """
+        self.state.challengeable_until = now + CHALLENGE_WINDOW_S
+
+    @transaction
+    def post_default(self, now: int, message: Posting) -> None:
+        """Stands in for the oracles where they posted nothing in time, so that reserves return: everyone is
+        taken to have done what it contracted. Anyone may send it, and no posting follows it.
+        """
+        self.require_running(now)
+        self.require_quiet(now)
+        zone, first = message.zone, message.first_window
+        day = self.day(first)
+        since = (first + day.windows) * self.window_length + DEFAULT_AFTER_S
+        if now < since:
+            raise TooEarlyForDefault(zone, first, since)
+        self._check_default(message, day.windows)
+        for session, one in self.state.sessions.items():
+            stage = self.stage(now, session)
+            if (one.params.day, one.params.kind) == (first, ENERGY) and stage not in ENDED:
+                raise WrongStage(session, stage)
+        self._store(message, eip712.digest(self.separator, posting.struct_hash(message)))
+
+    def _check_default(self, message: Posting, windows: int) -> None:
+        """BadPosting, naming the part, unless it is the one default posting of a zone that has none."""
+        zone, first = message.zone, message.first_window
+        run = self.state.runs.get(first)
+        passed = run is not None and run.stage is not RunStage.POSTED and zone < run.zone
+        metered = self.metered_in(zone)
+        due = posting.default_posting(zone, first, windows, metered)
+        rules = {
+            "windows": message.windows == windows,
+            "zone": zone < self.grid_of(first).zones,
+            "accounts": message.accounts == metered > 0,
+            "sequence": message.sequence == due.sequence and (zone, first) not in self.state.postings,
+            "stage": not passed,
+            "commitments": message.commitments == due.commitments,
+            "prices": (message.surplus, message.deficit) == (due.surplus, due.deficit),
+            "parts": not message.parts,
+        }
+        _require(rules)
+
+    def _store(self, message: Posting, digest: bytes) -> None:
         place = (message.zone, message.first_window)
         self.state.postings[place] = message
         self.state.runs.setdefault(message.first_window, RunRecord())
@@ -87,25 +152,21 @@ class Metering(Registry):
             "parts": 1 <= len(message.parts) <= MOST_PARTS,
             "surplusMicroPerKWh": len(message.surplus) == windows,
             "deficitMicroPerKWh": len(message.deficit) == windows,
-            "prices": ordered and self._in_bounds(message),
+            "prices": ordered and self.in_bounds(message.first_window, message.surplus + message.deficit),
         }
-        for part, holds in rules.items():
-            if not holds:
-                raise BadPosting(part)
+        _require(rules)
 
-    def _in_bounds(self, message: Posting) -> bool:
+    def in_bounds(self, day: int, prices: Sequence[int]) -> bool:
         """Within the bounds of every session of the day, and never beyond 2^29."""
-        if any(abs(price) > POTENTIAL_LIMIT for price in message.surplus + message.deficit):
+        if any(abs(price) > POTENTIAL_LIMIT for price in prices):
             return False
-        for record in self.state.sessions.values():
-            params = record.params
-            if (params.day, params.kind) == (message.first_window, ENERGY):
-                prices = message.surplus + message.deficit
-                if not all(params.imbalance_min <= price <= params.imbalance_max for price in prices):
-                    return False
-        return True
+        params = [record.params for record in self.state.sessions.values()]
+        bounds = [
+            (one.imbalance_min, one.imbalance_max) for one in params if (one.day, one.kind) == (day, ENERGY)
+        ]
+        return all(least <= price <= most for least, most in bounds for price in prices)
 
-    def _check_signers(self, digest: bytes, signatures: Sequence[bytes]) -> None:
+    def check_signers(self, digest: bytes, signatures: Sequence[bytes]) -> None:
         if len(signatures) < self.state.quorum or not self.state.quorum:
             raise QuorumNotReached(len(signatures), self.state.quorum)
         last = b""
@@ -117,11 +178,11 @@ class Metering(Registry):
 
     def _check_corrects(self, message: Posting) -> None:
         """StalePosting or BadPosting unless it follows, and leaves what is settled, and its prices, as they
-        were.
+        were. The default posting's sequence is nobody else's.
         """
         day = message.first_window
         before = self.state.postings.get((message.zone, day), NOTHING)
-        if message.sequence <= before.sequence:
+        if message.sequence <= before.sequence or message.sequence == posting.DEFAULT_SEQUENCE:
             raise StalePosting(message.sequence)
         run = self.state.runs.get(day)
         if run is None:
@@ -132,6 +193,13 @@ class Metering(Registry):
         settled = parts and _settled(before, parts)
         if settled and (len(message.parts) <= parts or _settled(message, parts) != settled):
             raise BadPosting("parts")
+
+
+def _require(rules: dict[str, bool]) -> None:
+    """BadPosting with the first part whose rule does not hold."""
+    for part, holds in rules.items():
+        if not holds:
+            raise BadPosting(part)
 
 
 def _settled(message: Posting, parts: int) -> tuple[object, ...]:

@@ -1,43 +1,75 @@
 """Meter keys, and the oracle nodes whose signatures count."""
 
+from settlement.reference import p256
+from settlement.reference.eip712 import keccak
 from settlement.reference.errors import BadMeter, BadQuorum, UnknownMeter
 from settlement.reference.exchange import events
 from settlement.reference.exchange.core import transaction
 from settlement.reference.exchange.omission import Omission
-from settlement.reference.exchange.state import Meter
-from settlement.reference.words import check_address, check_hash
+from settlement.reference.exchange.state import FormerKey, Meter
+from settlement.reference.words import check_address, check_hash, check_uint
 
-PRIME = 0xFFFFFFFF00000001000000000000000000000000FFFFFFFFFFFFFFFFFFFFFFFF
-B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
-"""P-256 (FIPS 186-4, D.1.2.3): y^2 = x^3 - 3x + B modulo PRIME."""
-
-
-def on_curve(x: int, y: int) -> bool:
-    """Whether this is a point of P-256."""
-    return x < PRIME and y < PRIME and (y * y - (x**3 - 3 * x + B)) % PRIME == 0
+FOR_EVER = 2**32 - 1
+"""Until when a revoked key signed, where no other followed it."""
 
 
 class Registry(Omission):
-    """A meter belongs to one account for ever; its key may be revoked."""
+    """A meter belongs to one account for ever, and so does each key; keys follow one another, until the meter
+    is revoked.
+    """
 
     @transaction
     def register_meter(self, now: int, meter: bytes, account: bytes, x: bytes, y: bytes) -> None:
-        """BadMeter if it was registered before, or its key is no point of the curve."""
+        """BadMeter if it was registered before, or its key is no point of the curve or another account's."""
         self.require_quiet(now)
         self.member(account)
-        numbers = [int.from_bytes(check_hash("coordinate", value), "big") for value in (x, y)]
-        if meter in self.state.meters or not on_curve(*numbers):
+        if meter in self.state.meters:
             raise BadMeter(meter)
+        self._take_key(meter, account, x, y)
         self.state.meters[meter] = Meter(account, (x, y))
         self.emit(events.MeterRegistered(meter, account, x, y))
 
     @transaction
-    def revoke_meter(self, now: int, meter: bytes) -> None:
-        """UnknownMeter unless it has a key."""
+    def rotate_meter(self, now: int, meter: bytes, x: bytes, y: bytes, from_window: int) -> None:
+        """From a window on the meter signs with another key; the present one stays good for what it measured
+        before. BadMeter unless that is after the present key's own first window.
+        """
         self.require_quiet(now)
         record = self.state.meters.get(meter)
         if record is None or record.key is None:
             raise UnknownMeter(meter)
+        if check_uint("fromWindow", from_window, 32) <= record.since:
+            raise BadMeter(meter)
+        self._take_key(meter, record.account, x, y)
+        if (meter, keccak(x + y)) in self.state.former_keys:
+            raise BadMeter(meter)
+        former = meter, keccak(record.key[0] + record.key[1])
+        self.state.former_keys[former] = FormerKey(record.since, from_window)
+        self.state.meters[meter] = Meter(record.account, (x, y), from_window)
+        self.emit(events.MeterRotated(meter, x, y, from_window))
+
+    def _take_key(self, meter: bytes, account: bytes, x: bytes, y: bytes) -> None:
+        """The key is the account's from now on. The one point whose x is 0 stands for no key."""
+        numbers = [int.from_bytes(check_hash("coordinate", value), "big") for value in (x, y)]
+        owner = self.state.key_owners.setdefault(keccak(x + y), account)
+        if owner != account or not numbers[0] or not p256.on_curve(*numbers):
+            raise BadMeter(meter)
+
+    @transaction
+    def revoke_meter(self, now: int, meter: bytes) -> None:
+        """UnknownMeter unless it has a key. None of its keys serves a challenge from now on; what they signed
+        still answers those that are open.
+        """
+        self.require_quiet(now)
+        self.end_keys(meter)
+
+    def end_keys(self, meter: bytes) -> None:
+        """UnknownMeter unless it has a key."""
+        record = self.state.meters.get(meter)
+        if record is None or record.key is None:
+            raise UnknownMeter(meter)
+        former = meter, keccak(record.key[0] + record.key[1])
+        self.state.former_keys[former] = FormerKey(record.since, FOR_EVER)
         self.state.meters[meter] = Meter(record.account, None)
         self.emit(events.MeterRevoked(meter))
 

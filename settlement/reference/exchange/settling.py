@@ -1,63 +1,72 @@
-"""Settlement on the Exchange: cash and tokens around `settlement.reference.settlement`."""
+"""Settlement on the Exchange, the first pass: cash and tokens around `settlement.reference.settlement`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from settlement.reference import posting, quality, settlement
+from settlement.reference import posting, settlement, statement
 from settlement.reference.accounts import PROSUMER
-from settlement.reference.errors import (
-    BadEntry,
-    IncompleteRun,
-    NotMember,
-    WrongPart,
-    WrongPosting,
-    WrongRunCarry,
-    WrongRunStage,
-    WrongStage,
-)
+from settlement.reference.errors import BadEntry, IncompleteRun, NotMember, WrongPart, WrongRunStage
 from settlement.reference.exchange import events
-from settlement.reference.exchange.core import ENDED, transaction
-from settlement.reference.exchange.metering import Metering
-from settlement.reference.exchange.state import RunRecord, RunStage, Stage
+from settlement.reference.exchange.core import transaction
+from settlement.reference.exchange.holdings import Holdings
+from settlement.reference.exchange.state import RunStage
 from settlement.reference.posting import Entry, Posting
-from settlement.reference.product_id import CLAIM, ENERGY, OBLIGATION, ProductId
-from settlement.reference.settlement import Day, Round, RunCarry
+from settlement.reference.prices import RoundPrices
+from settlement.reference.product_id import CLAIM, OBLIGATION
+from settlement.reference.record import NO_ADDRESS
+from settlement.reference.settlement import AccountResult, Day, RunCarry
+from settlement.units import floor_div
 
-Held = dict[tuple[int, int, int], int]
-"""Wh by (round, quality code, window of the day)."""
+ACCOUNT_BYTES = 20
 
 
-class Settling(Metering):
-    """Zone by zone and part by part, in the postings' order; then the balancing party; then, zone by zone and
-    part by part again, certificates.
-    """
+class Settling(Holdings):
+    """Zone by zone and part by part, in the postings' order; then the balancing party."""
 
-    def run(self, day: int) -> RunRecord:
-        """WrongPosting unless a zone of the day was posted."""
-        if day not in self.state.runs:
-            raise WrongPosting(None, day)
-        return self.state.runs[day]
+    @transaction
+    def settle(
+        self,
+        now: int,
+        zone: int,
+        day: int,
+        carry: RunCarry | None,
+        part: bytes,
+        prices: Sequence[RoundPrices] = (),
+    ) -> RunCarry:
+        """Settles the next part of the zone under way; the first brings no carry, and the last of the last
+        zone ends the run. IncompleteRun if a zone's last leaves accounts out.
 
-    def posting(self, zone: int, day: int) -> Posting:
-        """WrongPosting unless the zone's day was posted."""
-        if (zone, day) not in self.state.postings:
-            raise WrongPosting(zone, day)
-        return self.state.postings[(zone, day)]
-
-    def settlement_day(self, now: int, zone: int, day: int) -> Day:
-        """What a zone's day is settled under. WrongStage until each of its sessions is proved or void."""
-        record, message = self.day(day), self.posting(zone, day)
-        rounds = []
-        for session, one in self.state.sessions.items():
-            if (one.params.day, one.params.kind) != (day, ENERGY):
-                continue
-            stage = self.stage(now, session)
-            if stage not in ENDED:
-                raise WrongStage(session, stage)
-            if stage is Stage.PROVED:
-                rounds.append(Round(one.params.round, one.params.buy_reserve, one.params.sell_reserve))
-        rounds.sort(key=lambda one: one.round)
-        qualities = self.grid_of(day).qualities
-        return Day(record.windows, qualities, tuple(rounds), message.surplus, message.deficit)
+        `prices`, of each proved round, may be left out where everything sold was delivered. Of a zone that
+        nobody posted, `part` is any number of its next accounts.
+        """
+        run, under, carry = self.under_way(now, zone, day, carry, prices)
+        if run.stage not in (RunStage.POSTED, RunStage.SETTLING):
+            raise WrongRunStage(zone, day, run.stage)
+        if run.stage is RunStage.POSTED:
+            self.state.runs[day] = replace(run, shares=self.state.sharing)
+        message, imbalances = self.posting(zone, day), []
+        presumed = posting.is_default(message)
+        entries = _accounts_only(part) if presumed else self._part(message, run.parts, part)
+        for entry in entries:
+            carry, result = self._settle_entry(now, zone, day, under, carry, entry, presumed)
+            imbalances.append((entry.account, result.imbalance))
+        left = statement.statement_hash(statement.statement_of(imbalances))
+        self.state.statements[(zone, day, run.parts)] = left
+        accounts, parts = run.accounts + len(entries), run.parts + 1
+        if presumed:
+            self.state.default_parts[(zone, day)] = parts
+        if accounts == message.accounts if presumed else parts == len(message.parts):
+            if accounts != message.accounts:
+                raise IncompleteRun(accounts, message.accounts)
+            return self._zone_settled(now, zone, day, under, carry)
+        if accounts > message.accounts:
+            raise IncompleteRun(accounts, message.accounts)
+        carry = replace(carry, parts=parts)
+        changes = {} if presumed else {"consumed": posting.consumed(message, parts)}
+        self.update_run(
+            day, carry, stage=RunStage.SETTLING, zone=zone, parts=parts, accounts=accounts, **changes
+        )
+        return carry
 
     def _part(self, message: Posting, index: int, part: bytes) -> tuple[Entry, ...]:
         """The entries of a part; WrongPart unless its hash is the posting's at `index`."""
@@ -65,101 +74,42 @@ class Settling(Metering):
             raise WrongPart(index)
         return posting.unpack_part(part, message.windows)
 
-    def _holding(self, zone: int, day: int, key: tuple[int, int, int], **changes: int) -> ProductId:
-        one_round, code, window = key
-        product = ProductId(day + window, self.window_length, zone, code, ENERGY, one_round)
-        return replace(product, **changes)
-
-    def holdings(self, day: int, under: Day, account: bytes) -> tuple[Held, Held]:
-        """The account's claims and obligations over the day, of proved sessions, none of zero."""
-        zone = self.member(account).zone
-        claims: Held = {}
-        obligations: Held = {}
-        for one in under.rounds:
-            for code in under.qualities:
-                for window in range(under.windows):
-                    key = (one.round, code, window)
-                    claims[key] = self.held(account, self._holding(zone, day, key))
-                    obligations[key] = self.held(account, self._holding(zone, day, key, side=OBLIGATION))
-        return {k: wh for k, wh in claims.items() if wh}, {k: wh for k, wh in obligations.items() if wh}
-
-    # Settling ---------------------------------------------------------------------------------------------
-
-    @transaction
-    def settle(self, now: int, zone: int, day: int, carry: RunCarry | None, part: bytes) -> RunCarry:
-        """Settles the next part of the zone under way; the first brings no carry, and the last of the last
-        zone ends the run. IncompleteRun if a zone's last leaves accounts out.
-        """
-        run, carry = self._under_way(now, zone, day, carry)
-        if run.stage not in (RunStage.POSTED, RunStage.SETTLING):
-            raise WrongRunStage(zone, day, run.stage)
-        message, under = self.posting(zone, day), self.settlement_day(now, zone, day)
-        entries = self._part(message, run.parts, part)
-        for entry in entries:
-            carry = self._settle_entry(now, zone, day, under, carry, entry)
-        accounts = run.accounts + len(entries)
-        if run.parts + 1 == len(message.parts):
-            if accounts != message.accounts:
-                raise IncompleteRun(accounts, message.accounts)
-            return self._zone_settled(now, zone, day, under, carry)
-        carry = replace(carry, parts=run.parts + 1)
-        consumed = posting.consumed(message, carry.parts)
-        changes = {"zone": zone, "parts": carry.parts, "accounts": accounts, "consumed": consumed}
-        self._update_run(day, carry, stage=RunStage.SETTLING, **changes)
-        return carry
-
     def _zone_settled(self, now: int, zone: int, day: int, under: Day, carry: RunCarry) -> RunCarry:
         """On to the next zone that anyone is metered in; after the last, the balancing party is settled, and
         what was settled is certified in the same order.
         """
-        following, stage = self.next_metered(day, zone + 1), RunStage.SETTLING
+        following = self.next_metered(day, zone + 1)
+        changes: dict[str, object] = {"stage": RunStage.SETTLING}
         if following == self.grid_of(day).zones:
-            self._settle_balancing_party(now, zone, day, under, carry)
-            following, stage = self.next_posted(day, 0), RunStage.SETTLED
+            carry = self._settle_balancing_party(now, zone, day, under, carry)
+            following = self.next_posted(day, 0)
+            changes = {"stage": RunStage.SETTLED, "settled_at": now}
+            self.keep_challengeable(now)
         carry = settlement.zone_start(carry)
-        self._update_run(day, carry, stage=stage, zone=following, parts=0, accounts=0)
+        self.update_run(day, carry, zone=following, parts=0, accounts=0, **changes)
         return carry
-
-    def _under_way(self, now: int, zone: int, day: int, carry: RunCarry | None) -> tuple[RunRecord, RunCarry]:
-        """WrongPosting unless the zone is the run's next; WrongRunCarry unless what is brought is what the
-        part before left. Nothing is brought to the first.
-        """
-        self.require_running(now)
-        self.require_quiet(now)
-        run = self.run(day)
-        if zone != self.zone_under_way(day):
-            raise WrongPosting(zone, day)
-        if (None if carry is None else settlement.run_carry_hash(carry)) != run.carry_hash:
-            raise WrongRunCarry(zone, day)
-        under = self.settlement_day(now, zone, day)
-        return run, settlement.initial_run(under) if carry is None else carry
 
     def _settle_entry(
-        self, now: int, zone: int, day: int, under: Day, carry: RunCarry, entry: Entry
-    ) -> RunCarry:
-        member = self.member(entry.account)
-        if member.role != PROSUMER or member.zone != zone:
-            raise BadEntry(entry.account)
-        claims, obligations = self.holdings(day, under, entry.account)
-        carry, result = settlement.settle_entry(under, carry, entry, claims, obligations)
-        self.add_free(now, entry.account, result.cash + result.returned)
-        self._burn(day, entry.account, OBLIGATION, obligations)
-        told = (zone, day, entry.account, result.imbalance, result.cash, result.returned)
+        self, now: int, zone: int, day: int, under: Day, carry: RunCarry, entry: Entry, presumed: bool
+    ) -> tuple[RunCarry, AccountResult]:
+        account = entry.account
+        member = self.state.members.get(account)
+        if member is None or member.role != PROSUMER or member.zone != zone:
+            raise BadEntry(account)
+        held = self.holdings(day, under, account)
+        if presumed:
+            carry, result = settlement.presume_entry(under, carry, account, *held)
+        else:
+            carry, result = settlement.settle_entry(under, carry, entry, *held)
+        self.add_free(now, account, result.cash + result.returned)
+        self.burn_held(day, account, OBLIGATION, held[1])
+        told = (zone, day, account, result.imbalance, result.cash, result.returned)
         self.emit(events.AccountSettled(*told))
-        return carry
+        return carry, result
 
-    def _burn(self, day: int, account: bytes, side: int, held: Held) -> None:
-        zone = self.member(account).zone
-        for key, wh in held.items():
-            self.burn(account, self._holding(zone, day, key, side=side), wh)
-
-    def _update_run(self, day: int, carry: RunCarry, **changes: object) -> None:
-        hash_ = settlement.run_carry_hash(carry)
-        self.state.runs[day] = replace(self.state.runs[day], carry_hash=hash_, **changes)  # type: ignore[arg-type]
-
-    def _settle_balancing_party(self, now: int, zone: int, day: int, under: Day, carry: RunCarry) -> None:
+    def _settle_balancing_party(self, now: int, zone: int, day: int, under: Day, carry: RunCarry) -> RunCarry:
         """It takes the other side. It is not metered: its own products are burned, its reserves return, and
-        it earns no certificates.
+        it earns no certificates; but its claims share in what is not delivered, after everyone else's.
         """
         party = self.balancing_party()
         if party is None:
@@ -168,37 +118,15 @@ class Settling(Metering):
         closing = settlement.close(under, carry, claims, obligations)
         returned = settlement.reserve(under, claims, obligations)
         self.add_free(now, party, closing.cash + returned)
-        self._burn(day, party, CLAIM, claims)
-        self._burn(day, party, OBLIGATION, obligations)
+        self.burn_held(day, party, CLAIM, claims)
+        self.burn_held(day, party, OBLIGATION, obligations)
         self.emit(events.RunSettled(zone, day, closing.imbalance, closing.cash, returned))
+        return settlement.with_claims(under, carry, claims)
 
-    # Certifying -------------------------------------------------------------------------------------------
 
-    @transaction
-    def certify(self, now: int, zone: int, day: int, carry: RunCarry | None, part: bytes) -> RunCarry:
-        """Turns the claims of the next part's accounts into certificates, once the run is settled."""
-        run, carry = self._under_way(now, zone, day, carry)
-        if run.stage is not RunStage.SETTLED:
-            raise WrongRunStage(zone, day, run.stage)
-        message, under = self.posting(zone, day), self.settlement_day(now, zone, day)
-        for entry in self._part(message, run.parts, part):
-            carry = self._certify_account(zone, day, under, carry, entry.account)
-        if run.parts + 1 < len(message.parts):
-            carry = replace(carry, parts=run.parts + 1)
-            self._update_run(day, carry, parts=carry.parts)
-            return carry
-        carry, following = settlement.zone_start(carry), self.next_posted(day, zone + 1)
-        self._update_run(day, carry, zone=following, parts=0)
-        if following == self.grid_of(day).zones:
-            self._update_run(day, carry, stage=RunStage.CERTIFIED)
-            self.emit(events.RunCertified(zone, day))
-        return carry
-
-    def _certify_account(self, zone: int, day: int, under: Day, carry: RunCarry, account: bytes) -> RunCarry:
-        claims, _ = self.holdings(day, under, account)
-        carry, certificates = settlement.certify_account(under, carry, claims)
-        green = {key: wh for key, wh in claims.items() if quality.band(key[1]) > 0}
-        self._burn(day, account, CLAIM, {key: wh - certificates.get(key, 0) for key, wh in green.items()})
-        if certificates:
-            self.emit(events.AccountCertified(zone, day, account, sum(certificates.values())))
-        return carry
+def _accounts_only(part: bytes) -> tuple[Entry, ...]:
+    """Accounts without quantities; BadEntry unless there is one and all are whole."""
+    if not part or len(part) % ACCOUNT_BYTES:
+        raise BadEntry(NO_ADDRESS)
+    count = floor_div(len(part), ACCOUNT_BYTES)
+    return tuple(Entry(part[ACCOUNT_BYTES * at : ACCOUNT_BYTES * (at + 1)], (), ()) for at in range(count))

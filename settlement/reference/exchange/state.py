@@ -8,6 +8,7 @@ from settlement.reference.accounts import Cash, Member
 from settlement.reference.closing import Commitment
 from settlement.reference.exchange.events import Event
 from settlement.reference.posting import Posting
+from settlement.reference.reading import Reading
 from settlement.reference.session import Grid, SessionParams
 
 
@@ -109,6 +110,8 @@ class ZoneRecord:
     """What it carries between chunks; None before the first."""
     closed_hash: bytes | None = None
     """What it left when it closed or was last joined to; None before."""
+    energy_hash: bytes | None = None
+    """Of its energy potentials, which settlement may bring again; None before it closed."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,10 @@ class RunRecord:
     """None before the first part is settled."""
     consumed: bytes | None = None
     """What a later posting of the zone may not change, since the last part that did not end one."""
+    settled_at: int = 0
+    """When its last zone was settled, then when all were certified; 0 before."""
+    shares: bool = False
+    """Whether what sellers as produced lack is shared among buyers; known once the first part is settled."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +141,77 @@ class Meter:
 
     account: bytes
     key: tuple[bytes, bytes] | None
+    since: int = 0
+    """The first window that the key is for."""
+
+
+@dataclass(frozen=True)
+class FormerKey:
+    """A key that a rotation replaced: what it signed of windows from `since` and below `until` counts."""
+
+    since: int
+    until: int
+
+
+@dataclass(frozen=True)
+class ZoneDay:
+    """A zone's day once its first run is over: what later runs and challenges refer to."""
+
+    commitments: bytes
+    """Merkle root over the salted readings of the latest run."""
+    prices: bytes
+    """Hash of the day's imbalance prices; zero while there are none (a day that nobody posted)."""
+    link: bytes
+    """Hash over the posting and everything that changed it since."""
+    since: int
+    """When the latest run was complete, Unix seconds."""
+    run: int = 0
+    parts: int = 0
+    """Of the pending correction, applied so far."""
+    open: int = 0
+    """Challenges that are not settled."""
+    pending: bytes = bytes(32)
+    """Struct hash of the correction under way; zero if there is none."""
+
+
+class ChallengeStage(Enum):
+    """How far a challenge is, as the contract numbers it."""
+
+    OPEN = 1
+    DEFEATED = 2
+    UPHELD = 3
+    DROPPED = 4
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """A challenge to one reading."""
+
+    account: bytes
+    zone: int
+    day: int
+    standing: Reading
+    """What counted when it was opened: what was committed to, or an earlier upheld challenge's read."""
+    read: Reading
+    """What the account brought against it."""
+    actual: bool
+    """Whether what stood was posted and flagged actual, so that being wrong costs the oracles."""
+    bond_nano: int
+    answer_by: int
+    """Unix seconds, inclusive."""
+    answered: bool = False
+    """Whether it was shown that the committed reading was right when it was made."""
+    stage: ChallengeStage = ChallengeStage.OPEN
+
+
+@dataclass(frozen=True)
+class Upheld:
+    """What a challenge made of a reading, until the next run."""
+
+    wh: int
+    sequence: int
+    run: int
+    """The latest run when it was settled; another run makes it void."""
 
 
 @dataclass
@@ -185,6 +263,32 @@ class State:
     """By order."""
     runs: dict[int, RunRecord] = field(default_factory=dict)
     """By day."""
+    default_parts: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Calls that settled a zone nobody posted, by zone and day."""
+    statements: dict[tuple[int, int, int], bytes] = field(default_factory=dict)
+    """By zone, day and part."""
+    zone_days: dict[tuple[int, int], ZoneDay] = field(default_factory=dict)
+    """By zone and day, once corrections are open."""
+    challengeable_until: int = 0
+    """No run can be challenged after this, Unix seconds."""
+    key_owners: dict[bytes, bytes] = field(default_factory=dict)
+    """The account that a meter key belongs to, by the key's hash."""
+    former_keys: dict[tuple[bytes, bytes], FormerKey] = field(default_factory=dict)
+    """By meter and the key's hash."""
+    sharing: bool = False
+    """Whether runs that begin share what sellers as produced lack."""
+    challenge_bond: int = 0
+    """What a challenge costs who loses it, nano."""
+    pot: int = 0
+    """What the oracles set aside for challenges they lose, nano."""
+    holds: dict[bytes, int] = field(default_factory=dict)
+    """Open challenges by account: while there are any it withdraws nothing."""
+    challenges: dict[bytes, Challenge] = field(default_factory=dict)
+    """By id."""
+    under_challenge: frozenset[bytes] = frozenset()
+    """Keys of the readings whose challenge is open."""
+    upheld: dict[bytes, Upheld] = field(default_factory=dict)
+    """By key of the reading."""
     total_negative: int = 0
     """What members other than the balancing party owe, nano."""
     vault: int = 0

@@ -1,12 +1,6 @@
-"""Every way the reference refuses something, named as the contract's custom error.
+"""Refusals of encodings and signed messages, and from a member's registration to its products."""
 
-All are direct children of `Refused`, in three groups: of encodings, of signed messages, of the state machine.
-"""
-
-
-class Refused(Exception):
-    """What the contract would revert with; `args` are the error's arguments."""
-
+from settlement.reference.errors.base import Refused
 
 # Encodings ------------------------------------------------------------------------------------------
 
@@ -387,77 +381,3 @@ class WrongRecipient(Refused):
 
 class NotAccepted(Refused):
     """The recipient, who takes the reserve over, has not agreed to as much: (to, sender, id, amount)."""
-
-
-# Settlement -------------------------------------------------------------------------------------------
-
-
-class WindowNotOver(Refused):
-    """A day is posted after its end: (day, end)."""
-
-
-class BadPosting(Refused):
-    """The named part of a posting does not fit its day: (part)."""
-
-
-class StalePosting(Refused):
-    """A posting of this or a later sequence is there already: (sequence)."""
-
-
-class WrongPosting(Refused):
-    """No posting of this zone and day, or not the zone whose turn it is: (zone, day)."""
-
-
-class WrongRunStage(Refused):
-    """The run is not as far, or farther: (zone, day, stage)."""
-
-
-class WrongRunCarry(Refused):
-    """The carried state is not what the part before left: (zone, day)."""
-
-
-class WrongPart(Refused):
-    """The entries are not the next part of the posting: (index)."""
-
-
-class BadEntry(Refused):
-    """An entry's account is no prosumer of the zone, or accounts do not ascend: (account)."""
-
-
-class IncompleteRun(Refused):
-    """Parts or accounts of the run are missing: (settled, expected)."""
-
-
-class EnergyNotConserved(Refused):
-    """Contracted energy does not sum to zero, so somebody's was not settled: (window, wh)."""
-
-
-# Keys, meters and pauses ------------------------------------------------------------------------------
-
-
-class InsufficientAllowance(Refused):
-    """The owner has not approved as much: (spender, allowed, needed, id)."""
-
-
-class BadMeter(Refused):
-    """The key is not a point of P-256, or the meter is registered: (meter)."""
-
-
-class UnknownMeter(Refused):
-    """The meter was never registered, or is revoked: (meter)."""
-
-
-class BadQuorum(Refused):
-    """The quorum is zero or larger than the number of nodes: (quorum)."""
-
-
-class ExchangePaused(Refused):
-    """The Exchange is paused at most until then: (until)."""
-
-
-class PauseTooSoon(Refused):
-    """The last pause ended too recently: (not before)."""
-
-
-class NotPaused(Refused):
-    """There is no pause to end: ()."""

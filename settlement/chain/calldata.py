@@ -10,16 +10,20 @@ from eth_abi.exceptions import DecodingError
 
 from settlement.chain.abi import CODEC, Entry, exchange_interface
 from settlement.reference import cell, marginal, merkle, potential
+from settlement.reference.challenge import ReadingChallenge, SignedRead
 from settlement.reference.clearing import Carry, Header, ZonePosting
 from settlement.reference.closing import ClosedZone
+from settlement.reference.correction import Correction
 from settlement.reference.errors import WrongClosedZone
 from settlement.reference.membership import Absence, Inclusion, Neighbour
 from settlement.reference.merkle import Frontier
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
 from settlement.reference.posting import Posting
+from settlement.reference.prices import RoundPrices
 from settlement.reference.receipts import SignedReceipt
 from settlement.reference.session import Grid, SessionParams
 from settlement.reference.settlement import RunCarry, Tally
+from settlement.reference.statement import Statement
 from settlement.reference.words import field, signed
 
 Posted = tuple[Header, ZonePosting]
@@ -96,6 +100,16 @@ def _tally(word: int) -> Tally:
     return Tally(*(field(word, at, 64) for at in (0, 64, 128, 192)))
 
 
+def _prices(values: tuple[tuple[int, ...], ...]) -> RoundPrices:
+    energy, qualities = (tuple(map(potential.unpack, words)) for words in values)
+    return RoundPrices(energy, qualities)
+
+
+def _challenge(values: tuple[Any, ...]) -> ReadingChallenge:
+    zone, day, committed, flag, salt, index, proof, read, signature = values
+    return ReadingChallenge(committed, flag, salt, index, proof, SignedRead(*read), zone, day, signature)
+
+
 def _absence(values: tuple[Any, ...]) -> Absence:
     index, left, right = values
     return Absence(index, Neighbour(*left), Neighbour(*right))
@@ -118,6 +132,11 @@ _RICH: dict[str, Callable[[Any], Any]] = {
     _type("claimCommitted", "proof"): lambda values: Inclusion(*values),
     _type("settle", "posting"): lambda values: Posting(*values),
     _type("settle", "carry"): _run_carry,
+    _type("settle", "prices"): lambda values: tuple(map(_prices, values)),
+    _type("certify", "statement"): lambda values: Statement(*values),
+    _type("postCorrection", "correction"): lambda values: Correction(*values),
+    _type("challengeReading", "challenge"): _challenge,
+    _type("answerChallenge", "read"): lambda values: SignedRead(*values),
 }
 """By type: structs that become values of the reference."""
 
