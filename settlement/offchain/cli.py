@@ -123,11 +123,10 @@ def _bytes_of(file: Path) -> bytes:
 def _write(out: Path, document: bytes) -> None:
     """A file is there whole or not at all; a link is followed, a pipe or device is written to."""
     try:
-        place = out.resolve()
-        if place.exists() and not place.is_file():
+        if out.exists() and not out.is_file():
             out.write_bytes(document)
         else:
-            _replace(place, document)
+            _replace(out.resolve(), document)
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror}") from None
 

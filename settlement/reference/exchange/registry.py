@@ -1,5 +1,7 @@
 """Meter keys, and the oracle nodes whose signatures count."""
 
+from dataclasses import replace
+
 from settlement.reference import p256
 from settlement.reference.eip712 import keccak
 from settlement.reference.errors import BadMeter, BadQuorum, UnknownMeter
@@ -70,7 +72,7 @@ class Registry(Omission):
             raise UnknownMeter(meter)
         former = meter, keccak(record.key[0] + record.key[1])
         self.state.former_keys[former] = FormerKey(record.since, FOR_EVER)
-        self.state.meters[meter] = Meter(record.account, None)
+        self.state.meters[meter] = replace(record, key=None)
         self.emit(events.MeterRevoked(meter))
 
     @transaction
