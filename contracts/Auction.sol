@@ -26,6 +26,13 @@ abstract contract Auction is Ledger, IAuction {
     uint64 private constant MAX_CLAIMS = 30 days;
     int256 private constant PRICE_LIMIT = 1 << 29;
 
+    /// @dev Bytes of a call: networks carry transactions of 2^17, of which a kibibyte is left to the envelope.
+    uint256 private constant MAX_CALL = 127 << 10;
+    /// @dev Bytes of what `settle` and `certify` bring of accounts: rows, addresses and leaves of a hundred of 48 windows each.
+    uint256 private constant PART_BYTES = 44 << 10;
+    /// @dev Bytes of their other arguments: heads, lengths, and the hashes of 64 parts.
+    uint256 private constant RUN_HEADS = 3 << 10;
+
     /// @inheritdoc IAuction
     function openSession(SessionParams calldata params)
         external
@@ -125,6 +132,7 @@ abstract contract Auction is Ledger, IAuction {
             revert BadSession("windows");
         }
         _checkRound(p, info.qualityCount);
+        _checkSize(p, info);
         _checkTimes(p);
         _checkLimits(p, info);
         if (p.imbalanceMin < -PRICE_LIMIT || p.imbalanceMax > PRICE_LIMIT) revert BadSession("imbalanceMax");
@@ -148,6 +156,18 @@ abstract contract Auction is Ledger, IAuction {
         if (span > first) first = span;
         uint256 charges = 2 * stops * _grids[p.gridVersion].deepestCharge;
         if (2 * int256(stops - 1) * span + first + int256(charges) > PRICE_LIMIT) revert BadSession("cap");
+    }
+
+    /// @dev Whatever carries words of qualities and windows must fit a transaction with the least that it can bring beside them. docs/clearing.md, Sizes.
+    function _checkSize(SessionParams calldata p, Day storage info) private view {
+        uint256 qualities = info.qualityCount;
+        uint256 words = 40 + 3 * qualities * p.windows + (uint256(info.pairs) + 1) * p.windows + 2 * qualities;
+        uint256 length = 4 + 32 * words;
+        if (length > MAX_CALL) revert SessionTooLarge("joinChildren", length, MAX_CALL);
+        uint256 rounds = uint256(p.round) + 1;
+        words = 3 * rounds * qualities * info.windows + 2 * uint256(info.windows) + 5 * rounds;
+        length = PART_BYTES + RUN_HEADS + 32 * words;
+        if (length > MAX_CALL) revert SessionTooLarge("certify", length, MAX_CALL);
     }
 
     /// @dev What the first session of a day let its traders sign about imbalance prices holds for the day. Rounds times qualities stay within what

@@ -61,7 +61,6 @@ abstract contract Corrections is Quorum, Restating, ICorrections {
     /// @inheritdoc ICorrections
     function correct(Correction calldata c, Statement calldata statement, bytes calldata differences)
         external
-        restricted
         whenNotPaused
         whenNotClearing
     {

@@ -143,8 +143,8 @@ contract Exchange is Emergency, Accounts, Days, EnergyToken {
     function _delivers(bytes4 selector) private pure returns (bool) {
         return selector == IDelivery.certify.selector || selector == IMetering.postMetering.selector
             || selector == IMetering.postDefault.selector || selector == IMetering.setOracle.selector
-            || selector == IMetering.setQuorum.selector || selector == IMetering.setSharing.selector
-            || selector == IMetering.isOracle.selector || selector == IMetering.quorum.selector;
+            || selector == IMetering.setQuorum.selector || selector == IMetering.isOracle.selector
+            || selector == IMetering.quorum.selector;
     }
 
     /// @dev What corrects a day that is settled.

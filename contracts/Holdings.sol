@@ -6,6 +6,7 @@ import {IAuction, SessionParams, Stage} from "./interfaces/IAuction.sol";
 import {Posting} from "./interfaces/IMetering.sol";
 import {ISettlement, RoundPrices, RunCarry} from "./interfaces/ISettlement.sol";
 import {Certificates} from "./libraries/Certificates.sol";
+import {Imbalance} from "./libraries/Imbalance.sol";
 import {Member, MemberLib} from "./libraries/Member.sol";
 import {PackedWindows} from "./libraries/PackedWindows.sol";
 import {Potential} from "./libraries/Posted.sol";
@@ -21,13 +22,15 @@ abstract contract Holdings is Ledger {
         uint32 day;
         uint256 windows;
         bool byDefault; // what was contracted counts as metered
-        bool shares; // what sellers as produced lack is shared among buyers
         bytes16 qualities;
         uint256[] byMerit;
         Holding[] holdings;
+        uint256 rounds; // proved
         uint256[] tallies; // as carried into the call
+        uint256[] pots;
         int256 imbalanceWh;
         int256 cashNano;
+        int256 creditNano; // of the account in hand, for what it delivered
         address lastAccount;
     }
 
@@ -36,14 +39,22 @@ abstract contract Holdings is Ledger {
         Member held; // its bit
         uint8 side;
         uint8 code;
+        bool asProduced;
+        bool shared; // claims that `certify` shares something among
+        uint24 epoch;
         uint256 dense;
+        uint256 group; // of its cells, in tallies and pots
         uint256 family;
-        uint256 reserve; // nano a Wh
+        uint256 reserve; // nano a Wh, which `settle` returns to metered accounts
+        uint256 plain; // to others; of claims as produced, what `certify` returns
+        uint256 first; // window of the day
+        uint256 windows;
         Span[] home;
         Span[] wide;
         Trade trade;
-        uint256 homeValues; // of what is not delivered, see `Settlement`; zero until they are needed
-        uint256 wideValues;
+        uint256 values; // a row, see `_valuesOf`; zero until it is needed
+        uint256 debits; // the same of what is as produced, where a price is negative: by how much
+        uint256 rates; // the same, see `_ratesOf`
     }
 
     /// @dev Where the words that a round's prices follow from lie in calldata; no words, no prices.
@@ -53,11 +64,10 @@ abstract contract Holdings is Ledger {
         uint256 qualities;
     }
 
-    /// @dev The lanes of one packed slot that belong to a round: those of `mask`, above `skip` bits, from window `from` of the day and `at` of the round on.
+    /// @dev The lanes of one packed slot that belong to a round: those of `mask`, above `skip` bits, from window `from` of the day on.
     struct Span {
         uint256 group;
         uint256 from;
-        uint256 at;
         uint256 count;
         uint256 skip;
         uint256 mask;
@@ -65,9 +75,6 @@ abstract contract Holdings is Ledger {
 
     /// @dev An account in packed entries.
     uint256 internal constant ACCOUNT_BYTES = 20;
-
-    /// @dev Bit of a quality's code: what is sold is delivered, or made up for.
-    uint8 private constant FIRM = 8;
 
     function _prepare(
         DayContext memory c,
@@ -80,11 +87,13 @@ abstract contract Holdings is Ledger {
         c.day = posting.firstWindow;
         c.windows = info.windows;
         c.byDefault = posting.sequence == Postings.BY_DEFAULT;
-        c.shares = _runs[c.day].shares;
         c.qualities = info.qualities;
         c.byMerit = Certificates.byMerit(info.qualities, info.qualityCount);
         c.holdings = _holdings(c, prices);
-        c.tallies = carry.tallies.length == 0 ? new uint256[](info.qualityCount * c.windows) : carry.tallies;
+        uint256 cells = c.rounds * info.qualityCount * c.windows;
+        bool fresh = carry.tallies.length == 0;
+        c.tallies = fresh ? new uint256[](cells) : carry.tallies;
+        c.pots = fresh ? new uint256[](cells) : carry.pots;
         c.imbalanceWh = carry.imbalanceWh;
         c.cashNano = carry.cashNano;
         c.lastAccount = carry.lastAccount;
@@ -99,7 +108,6 @@ abstract contract Holdings is Ledger {
     {
         uint24[] storage epochs = _rounds[c.day][KIND_ENERGY];
         holdings = new Holding[](2 * epochs.length * c.byMerit.length);
-        uint256 count;
         uint256 priced;
         for (uint256 round; round < epochs.length; ++round) {
             Stage stage = _stageOf(epochs[round]);
@@ -110,38 +118,58 @@ abstract contract Holdings is Ledger {
                 if (priced == prices.length) revert ISettlement.WrongPrices(c.zone, c.day, round);
                 trade = _requirePriced(c, epochs[round], round, prices[priced++]);
             }
-            count = _addRound(c, holdings, count, epochs[round], round, trade);
+            _addRound(c, holdings, epochs[round], round, trade);
+            ++c.rounds;
         }
         if (priced != prices.length) revert ISettlement.WrongPrices(c.zone, c.day, epochs.length);
+        uint256 count = 2 * c.rounds * c.byMerit.length;
         assembly ("memory-safe") {
             mstore(holdings, count)
         }
     }
 
+    /// @dev The next of the proved rounds.
     function _addRound(
         DayContext memory c,
         Holding[] memory holdings,
-        uint256 count,
         uint24 epoch,
         uint256 round,
         Trade memory trade
-    ) private view returns (uint256) {
+    ) private view {
         SessionParams storage session = _params[epoch];
         Span[] memory home = _spans(session, c.day, false);
         Span[] memory wide = _spans(session, c.day, true);
         for (uint256 k; k < 2 * c.byMerit.length; ++k) {
-            Holding memory holding = holdings[count++];
+            Holding memory holding = holdings[2 * c.rounds * c.byMerit.length + k];
             (holding.home, holding.wide, holding.trade) = (home, wide, trade);
             holding.side = k % 2 == 0 ? SIDE_OBLIGATION : SIDE_CLAIM;
             holding.dense = c.byMerit[k / 2];
             holding.code = uint8(c.qualities[holding.dense]);
+            (holding.asProduced, holding.epoch) = (!Quality.isFirm(holding.code), epoch);
+            holding.group = c.rounds * c.byMerit.length + holding.dense;
+            (holding.first, holding.windows) = (session.firstWindow - c.day, session.windows);
             holding.held = MemberLib.heldBit(holding.side, holding.code);
             holding.family = ProductIdLib.family(
                 holding.side, uint8(round), KIND_ENERGY, holding.code, c.zone, windowLength
             );
-            holding.reserve = k % 2 == 0 ? session.sellReserve : session.buyReserve;
+            (holding.reserve, holding.plain) = _reserves(session, holding);
         }
-        return count;
+    }
+
+    /// @return metered nano a Wh that `settle` returns to metered accounts
+    /// @return others to others
+    function _reserves(SessionParams storage session, Holding memory holding)
+        private
+        view
+        returns (uint256 metered, uint256 others)
+    {
+        if (holding.side == SIDE_CLAIM) {
+            others = session.buyReserve;
+            return (holding.asProduced ? 0 : others, others);
+        }
+        others = session.sellReserve;
+        int256 floor = session.floor;
+        return (others + (holding.asProduced && floor < 0 ? uint256(-floor) : 0), others);
     }
 
     /// @dev The words are those that the zone was closed with, and the session's header.
@@ -176,41 +204,98 @@ abstract contract Holdings is Ledger {
         for (uint256 i; i < spans.length; ++i) {
             uint256 next = (group + 1) * lanes < end ? (group + 1) * lanes : end;
             uint256 mask = type(uint256).max >> (256 - (next - first) * bits);
-            spans[i] = Span(
-                group++, first - day, first - session.firstWindow, next - first, first % lanes * bits, mask
-            );
+            spans[i] = Span(group++, first - day, next - first, first % lanes * bits, mask);
             first = next;
         }
     }
 
     // --- prices
 
-    /// @dev Whether what is not delivered of the quality is no longer contracted, instead of being made up for.
-    function _asProduced(uint8 code) internal pure returns (bool) {
-        return code & FIRM == 0;
+    /// @dev What a Wh of the holding was traded at in each window of its round, or of firm ones the premium for being green; zero where that is negative, and all
+    /// zero where no prices were brought. Written once a call.
+    /// @return values the end of a row of 8 bytes a window of the day, the last window first: four lanes that end 8 bytes a window before it are of that
+    /// window and the next three, the last first
+    function _valuesOf(DayContext memory c, Holding memory holding) internal pure returns (uint256 values) {
+        values = holding.values;
+        if (values != 0) return values;
+        values = _row(c);
+        holding.values = values;
+        bool valued = holding.asProduced || Quality.band(holding.code) != 0;
+        (Trade memory trade, uint256 windows) = (holding.trade, holding.windows);
+        if (!valued || trade.windows == 0) return values;
+        (uint256 dense, uint256 ground) = (holding.dense, _groundOf(c, holding.code));
+        unchecked {
+            for (uint256 at; at < windows; ++at) {
+                int256 value = holding.asProduced
+                    ? _midAt(trade.energy, at) - _qualityAt(trade, dense, at)
+                    : _premiumAt(trade, dense, ground, at);
+                if (value < 0) {
+                    _putDebit(c, holding, at, uint256(-value));
+                    value = 0;
+                }
+                Imbalance.putValue(values, holding.first + at, uint256(value));
+            }
+        }
     }
 
-    /// @dev What a Wh of the holding was traded at, in a window of its round, micro/kWh.
-    function _priceAt(Holding memory holding, uint256 at) internal pure returns (int256) {
-        return _midAt(holding.trade.energy, at) - _qualityAt(holding.trade, holding.dense, at);
+    /// @dev Windows come in order: a row is written from its end on backwards.
+    function _putDebit(DayContext memory c, Holding memory holding, uint256 at, uint256 value) private pure {
+        unchecked {
+            if (holding.debits == 0) holding.debits = _row(c);
+            Imbalance.putValue(holding.debits, holding.first + at, value);
+        }
     }
 
-    /// @dev What of that is for the quality's being green, and not for its being firm.
-    function _greenAt(DayContext memory c, Holding memory holding, uint256 at)
-        internal
+    /// @dev What of a Wh that is not green is refunded in each window: its premium, and no more than that of any better quality, which may have served the claim.
+    /// @return rates as of `_valuesOf`
+    function _ratesOf(DayContext memory c, Holding memory holding) internal pure returns (uint256 rates) {
+        rates = holding.rates;
+        if (rates != 0) return rates;
+        rates = _row(c);
+        holding.rates = rates;
+        for (uint256 at; at < holding.windows; ++at) {
+            int256 least = type(int256).max;
+            for (uint256 k; least != 0; ++k) {
+                uint256 dense = c.byMerit[k];
+                int256 premium = _premiumAt(holding.trade, dense, _groundOf(c, uint8(c.qualities[dense])), at);
+                if (premium < least) least = premium;
+                if (dense == holding.dense) break;
+            }
+            Imbalance.putValue(rates, holding.first + at, uint256(least));
+        }
+    }
+
+    /// @return end of a row of zeros
+    function _row(DayContext memory c) private pure returns (uint256 end) {
+        uint256 size = 8 * c.windows + 64;
+        return Imbalance.allocate(size) + size;
+    }
+
+    /// @dev The quality of band 0 that is as firm, or quality 0.
+    function _groundOf(DayContext memory c, uint8 code) private pure returns (uint256 dense) {
+        for (uint256 q; q < c.byMerit.length; ++q) {
+            uint8 other = uint8(c.qualities[q]);
+            if (Quality.band(other) == 0 && Quality.isFirm(other) == Quality.isFirm(code)) return q;
+        }
+    }
+
+    /// @dev What of the price of a Wh is for the quality's being green, and not for its being firm; not less than zero.
+    function _premiumAt(Trade memory trade, uint256 dense, uint256 ground, uint256 at)
+        private
         pure
         returns (int256 premium)
     {
-        if (Quality.band(holding.code) == 0) return 0;
-        premium = -_qualityAt(holding.trade, holding.dense, at);
-        for (uint256 q; q < c.byMerit.length; ++q) {
-            if (uint8(c.qualities[q]) == holding.code & FIRM) premium += _qualityAt(holding.trade, q, at);
+        unchecked {
+            premium = _qualityAt(trade, ground, at) - _qualityAt(trade, dense, at);
+            if (premium < 0) return 0;
         }
     }
 
     /// @dev The potential of a quality: minus its premium; that of quality 0 is the ground's.
     function _qualityAt(Trade memory trade, uint256 dense, uint256 at) private pure returns (int256) {
-        return dense == 0 ? int256(0) : _midAt(trade.qualities, (dense - 1) * trade.windows + at);
+        unchecked {
+            return dense == 0 ? int256(0) : _midAt(trade.qualities, (dense - 1) * trade.windows + at);
+        }
     }
 
     function _midAt(uint256 words, uint256 index) private pure returns (int256) {
@@ -237,29 +322,63 @@ abstract contract Holdings is Ledger {
             revert ISettlement.WrongPosting(posting.zone, posting.firstWindow);
         }
         if (run.carry == 0) {
-            bool fresh = carry.tallies.length == 0 && carry.imbalanceWh == 0 && carry.cashNano == 0
-                && carry.lastAccount == address(0) && carry.parts == 0;
+            bool fresh = carry.tallies.length == 0 && carry.pots.length == 0 && carry.imbalanceWh == 0
+                && carry.cashNano == 0 && carry.lastAccount == address(0) && carry.parts == 0;
             if (!fresh) revert ISettlement.WrongRunCarry(posting.zone, posting.firstWindow);
         } else if (run.carry != _hashRunCarry(carry)) {
             revert ISettlement.WrongRunCarry(posting.zone, posting.firstWindow);
         }
     }
 
-    function _hashRunCarry(RunCarry calldata carry) private pure returns (bytes32) {
-        return keccak256(
-            abi.encodePacked(
-                carry.tallies,
-                carry.imbalanceWh,
-                carry.cashNano,
-                uint256(uint160(carry.lastAccount)),
-                carry.parts
-            )
+    function _hashRunCarry(RunCarry calldata carry) private pure returns (bytes32 hash) {
+        (uint256[] calldata tallies, uint256[] calldata pots) = (carry.tallies, carry.pots);
+        // Of other lengths the same words could be cut elsewhere.
+        if (tallies.length != pots.length) return 0;
+        uint256 at;
+        uint256 end;
+        assembly ("memory-safe") {
+            at := mload(0x40)
+            let size := shl(5, tallies.length)
+            calldatacopy(at, tallies.offset, size)
+            calldatacopy(add(at, size), pots.offset, size)
+            end := add(at, shl(1, size))
+        }
+        return _hashRest(
+            at, end, carry.imbalanceWh, carry.cashNano, uint256(uint160(carry.lastAccount)), carry.parts
         );
     }
 
-    function _hashCarry(DayContext memory c, uint256 parts) internal pure returns (bytes32) {
-        return keccak256(
-            abi.encodePacked(c.tallies, c.imbalanceWh, c.cashNano, uint256(uint160(c.lastAccount)), parts)
-        );
+    function _hashCarry(DayContext memory c, uint256 parts) internal view returns (bytes32) {
+        (uint256[] memory tallies, uint256[] memory pots) = (c.tallies, c.pots);
+        uint256 at;
+        uint256 end;
+        assembly ("memory-safe") {
+            // The contract at 4 copies memory.
+            function copy(words, to) -> next {
+                let size := shl(5, mload(words))
+                if iszero(staticcall(gas(), 4, add(words, 0x20), size, to, size)) { revert(0, 0) }
+                next := add(to, size)
+            }
+            at := mload(0x40)
+            end := copy(pots, copy(tallies, at))
+        }
+        return _hashRest(at, end, c.imbalanceWh, c.cashNano, uint256(uint160(c.lastAccount)), parts);
+    }
+
+    function _hashRest(
+        uint256 at,
+        uint256 end,
+        int256 imbalance,
+        int256 cash,
+        uint256 lastAccount,
+        uint256 parts
+    ) private pure returns (bytes32 hash) {
+        assembly ("memory-safe") {
+            mstore(end, imbalance)
+            mstore(add(end, 0x20), cash)
+            mstore(add(end, 0x40), lastAccount)
+            mstore(add(end, 0x60), parts)
+            hash := keccak256(at, sub(add(end, 0x80), at))
+        }
     }
 }

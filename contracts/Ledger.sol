@@ -53,6 +53,12 @@ struct Book {
     bytes32 root;
 }
 
+/// @dev To whom a trader donates in a session, and what of its sales as produced, once they are delivered.
+struct Gift {
+    address beneficiary;
+    uint96 nano; // their worth, less what was given
+}
+
 struct PendingWithdrawal {
     uint128 amountNano;
     uint24 afterEpoch;
@@ -81,7 +87,6 @@ struct Metered {
 struct Run {
     RunStage stage;
     uint48 settledAt; // when the last zone was, then when all were certified, Unix seconds
-    bool shares; // what sellers as produced lack is shared among buyers
     uint32 zone; // under way
     uint16 parts; // of it settled, then certified, so far
     uint32 accounts; // of it settled so far
@@ -148,7 +153,7 @@ abstract contract Ledger is AccessManaged, EIP712 {
     // Clearing: the hash of what a zone's next transaction must bring, its carry or, once it is closed, its closed zone
     mapping(uint24 epoch => mapping(uint32 zone => bytes32 hash)) internal _progress;
     mapping(uint24 epoch => mapping(uint32 zone => bytes32 hash)) internal _energy; // of the zone's potentials, once it is closed
-    mapping(uint24 epoch => mapping(address trader => address)) internal _beneficiaries;
+    mapping(uint24 epoch => mapping(address trader => Gift)) internal _gifts;
 
     // Omission
     mapping(bytes32 order => uint24 epoch) internal _submitted;
@@ -168,7 +173,6 @@ abstract contract Ledger is AccessManaged, EIP712 {
     // Metering and settlement
     uint8 internal _quorum;
     uint8 internal _nodes;
-    bool internal _sharing; // whether runs that begin share what sellers as produced lack
     mapping(address node => bool) internal _oracles;
     mapping(bytes32 meterId => Meter) internal _meters;
     mapping(uint32 zone => mapping(uint32 day => Metered)) internal _metered;

@@ -33,12 +33,6 @@ abstract contract Metering is Quorum, IMetering {
     }
 
     /// @inheritdoc IMetering
-    function setSharing(bool on) external restricted whenNotClearing {
-        _sharing = on;
-        emit SharingChanged(on);
-    }
-
-    /// @inheritdoc IMetering
     function postMetering(Posting calldata posting, bytes[] calldata signatures)
         external
         restricted

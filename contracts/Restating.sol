@@ -52,14 +52,18 @@ abstract contract Restating is Ledger {
     ) internal pure returns (bytes32 restated, int256 cash) {
         uint256 size = Statements.rowBytes(changes.length);
         int256[] memory imbalances = Statements.open(statement, row * size, changes.length, leaf);
-        for (uint256 w; w < changes.length; ++w) {
-            if (changes[w] == 0) continue;
-            int256 before = imbalances[w];
-            int256 then = before + changes[w];
-            if (bounded && !Statements.fits(then)) revert IStatements.ImbalanceOutOfRange(account);
-            imbalances[w] = then;
-            cash += Statements.cash(then, surplus[w], deficit[w])
-            - Statements.cash(before, surplus[w], deficit[w]);
+        unchecked {
+            // A lane has 64 bits, a change fewer, a price 32.
+            for (uint256 w; w < changes.length; ++w) {
+                int256 change = changes[w];
+                if (change == 0) continue;
+                int256 before = imbalances[w];
+                int256 then = before + change;
+                if (bounded && !Statements.fits(then)) revert IStatements.ImbalanceOutOfRange(account);
+                imbalances[w] = then;
+                (int32 above, int32 below) = (surplus[w], deficit[w]);
+                cash += Statements.cash(then, above, below) - Statements.cash(before, above, below);
+            }
         }
         restated = Statements.leafOf(imbalances);
     }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Run} from "./Ledger.sol";
+import {Gift, Run} from "./Ledger.sol";
 import {Holdings} from "./Holdings.sol";
 import {Posting} from "./interfaces/IMetering.sol";
 import {ISettlement, RoundPrices, RunCarry, RunStage} from "./interfaces/ISettlement.sol";
 import {Imbalance} from "./libraries/Imbalance.sol";
-import {Member, ROLE_PROSUMER} from "./libraries/Member.sol";
-import {PackedWindows} from "./libraries/PackedWindows.sol";
+import {FLAG_DONOR, Member, ROLE_PROSUMER} from "./libraries/Member.sol";
 import {Postings} from "./libraries/Postings.sol";
 import {ProductIdLib, SIDE_CLAIM} from "./libraries/ProductId.sol";
 import {Quality} from "./libraries/Quality.sol";
@@ -23,28 +22,30 @@ abstract contract Settlement is Holdings, ISettlement {
         uint256 statement; // where the next account's words are written
     }
 
+    uint256 private constant MOST_DEFAULT_PARTS = 1 << 15;
+    uint256 private constant MOST_DEFAULT_WINDOWS = 1 << 11; // of all accounts of a part
+
     /// @inheritdoc ISettlement
     function settle(
         Posting calldata posting,
         bytes calldata entries,
         RunCarry calldata carry,
         RoundPrices[] calldata prices
-    ) external restricted whenNotPaused whenNotClearing {
+    ) external whenNotPaused whenNotClearing {
+        // No quorum signed who comes when, and who is passed over can never be settled.
+        if (posting.sequence == Postings.BY_DEFAULT) _checkCanCall(msg.sender, msg.data);
         Run storage run = _runs[posting.firstWindow];
-        if (run.stage == RunStage.Posted) {
-            run.zone = _nextMetered(posting.firstWindow, 0);
-            run.shares = _sharing;
-        }
+        if (run.stage == RunStage.Posted) run.zone = _nextMetered(posting.firstWindow, 0);
         _requireRun(run, posting, carry);
         if (run.stage > RunStage.Settling) {
             revert WrongRunStage(posting.zone, posting.firstWindow, run.stage);
         }
         DayContext memory c;
         _prepare(c, posting, carry, prices);
-        _requirePart(c, posting, entries, run.parts);
+        _requirePart(c, posting, entries, run);
         Part memory p;
         p.entryBytes = c.byDefault ? ACCOUNT_BYTES : ACCOUNT_BYTES + (c.windows + 3) / 4 + 4 * c.windows;
-        p.rows = Imbalance.prepare(c.windows, c.byMerit.length);
+        p.rows = Imbalance.prepare(c.windows, c.rounds * c.byMerit.length);
         Imbalance.writePrices(p.rows + Imbalance.SURPLUS, posting.surplusMicroPerKWh);
         Imbalance.writePrices(p.rows + Imbalance.DEFICIT, posting.deficitMicroPerKWh);
         _settleEntries(c, p, entries, run.parts);
@@ -84,12 +85,6 @@ abstract contract Settlement is Holdings, ISettlement {
     }
 
     /// @inheritdoc ISettlement
-    function sharesOf(uint32 day) external view returns (bool) {
-        Run storage run = _runs[day];
-        return run.stage < RunStage.Settling ? _sharing : run.shares;
-    }
-
-    /// @inheritdoc ISettlement
     function statementOf(uint32 zone, uint32 day, uint256 part) external view returns (bytes32) {
         return _statements[zone][day][part];
     }
@@ -101,6 +96,7 @@ abstract contract Settlement is Holdings, ISettlement {
         uint32 next = _nextMetered(c.day, c.zone + 1);
         if (next == _dayInfo[c.day].zones) {
             _settleBalancingParty(c, p.rows);
+            c.cashNano = _escrowed(c);
             (run.stage, run.settledAt) = (RunStage.Settled, uint48(block.timestamp));
             _keepChallengeable();
             // `certify` begins with the first zone again.
@@ -153,7 +149,7 @@ abstract contract Settlement is Holdings, ISettlement {
             if (account <= c.lastAccount || member.role() != ROLE_PROSUMER || member.zone() != c.zone) {
                 revert BadEntry(account);
             }
-            c.lastAccount = account;
+            (c.lastAccount, c.creditNano) = (account, 0);
             (int256 imbalance, int256 cash, uint256 released) = c.byDefault
                 ? _settleByDefault(c, p.rows, account, member)
                 : _settleMetered(c, p, account, member, source);
@@ -161,6 +157,7 @@ abstract contract Settlement is Holdings, ISettlement {
             c.imbalanceWh += imbalance;
             c.cashNano += cash;
             ++p.accounts;
+            cash += c.creditNano;
             _credit(account, cash + int256(released));
             emit AccountSettled(account, imbalance, cash, released);
         }
@@ -213,7 +210,7 @@ abstract contract Settlement is Holdings, ISettlement {
         unchecked {
             address account = _balancingParty;
             _turnToRoot(c);
-            Imbalance.clearClaims(rows, c.windows, c.byMerit.length);
+            Imbalance.clearClaims(rows, c.windows, c.rounds * c.byMerit.length);
             (, uint256 released,) = _takeTokens(c, rows, account, _requireMember(account), 0);
             (uint256[] memory tallies, uint256 windows) = (c.tallies, c.windows);
             for (uint256 w; w < windows; ++w) {
@@ -233,6 +230,16 @@ abstract contract Settlement is Holdings, ISettlement {
         }
     }
 
+    /// @dev What buyers paid for sales as produced that were not delivered, at the prices they were sold at.
+    function _escrowed(DayContext memory c) private pure returns (int256 nano) {
+        unchecked {
+            uint256[] memory pots = c.pots;
+            for (uint256 cell; cell < pots.length; ++cell) {
+                nano += int256(pots[cell]);
+            }
+        }
+    }
+
     /// @dev What the balancing party holds is of zone 0, whichever zone came last.
     function _turnToRoot(DayContext memory c) private pure {
         uint256 zoneBits = ProductIdLib.family(0, 0, 0, 0, c.zone, 0);
@@ -241,12 +248,12 @@ abstract contract Settlement is Holdings, ISettlement {
         }
     }
 
-    /// @dev Counts the account's tokens of the day into what is open and its tallies. Obligations are cleared; claims stay for `certify`, but for those of the
-    /// balancing party, which has no certificates.
+    /// @dev Counts the account's tokens of the day into what is open and its tallies, and into `c.creditNano` what it is paid for. Obligations are cleared; claims
+    /// stay for `certify`, but for those of the balancing party, which has no certificates.
     /// @param source the account's metered energy in calldata
     /// @return contracted all claims and obligations, Wh
     /// @return released what its filled energy kept reserved, nano
-    /// @return owed what it earned by what it did not deliver, nano
+    /// @return owed the premium of what it sold firm and green and did not deliver, nano
     function _takeTokens(DayContext memory c, uint256 rows, address account, Member member, uint256 source)
         private
         returns (uint256 contracted, uint256 released, int256 owed)
@@ -267,12 +274,16 @@ abstract contract Settlement is Holdings, ISettlement {
                         else Imbalance.readInjected(rows, source, c.windows);
                         injects = true;
                     }
-                    int256 missed;
-                    (wh, missed) = _takeObligations(c, rows, holding, account, member.isWide(), metered);
-                    owed += missed;
+                    if (metered && holding.asProduced) {
+                        wh = _takeProduced(c, rows, holding, account, member);
+                    } else {
+                        int256 premium;
+                        (wh, premium) = _takeFirm(c, rows, holding, account, member);
+                        owed += premium;
+                    }
                 }
                 contracted += wh;
-                released += holding.reserve * wh;
+                released += (metered ? holding.reserve : holding.plain) * wh;
             }
         }
     }
@@ -282,56 +293,108 @@ abstract contract Settlement is Holdings, ISettlement {
         returns (uint256 wh)
     {
         unchecked {
-            Span[] memory spans = wide ? holding.wide : holding.home;
-            uint256 quality = rows + Imbalance.QUALITIES + Imbalance.QUALITY * holding.dense;
-            for (uint256 i; i < spans.length; ++i) {
-                Span memory span = spans[i];
-                uint256 word = _takeWord(_lanes[account], holding.family | span.group, span, clears);
-                if (word == 0) continue;
-                wh += PackedWindows.total(word, wide);
-                uint256 lanes = Imbalance.spread(rows, word, wide);
-                uint256 offset = 8 * span.from;
-                Imbalance.takeClaims(lanes, lanes + 8 * span.count, rows + offset, quality + offset);
-            }
+            if (!_spread(rows, holding, account, wide, clears)) return 0;
+            uint256 open = rows + 8 * holding.first;
+            uint256 lanes = open + Imbalance.LANES;
+            return Imbalance.takeClaims(lanes, lanes + 8 * holding.windows, open, _qualityAt(holding, open));
         }
     }
 
+    /// @dev Obligations of firm qualities, and all of the balancing party: what is not delivered is an imbalance.
     /// @return wh all of them
-    /// @return owed what those that were not delivered were traded at, or of firm ones the premium for green energy, nano
-    function _takeObligations(
+    /// @return owed of metered accounts, the premium for green energy that they did not deliver, nano
+    function _takeFirm(
         DayContext memory c,
         uint256 rows,
         Holding memory holding,
         address account,
-        bool wide,
-        bool metered
+        Member member
     ) private returns (uint256 wh, int256 owed) {
         unchecked {
-            Span[] memory spans = wide ? holding.wide : holding.home;
-            uint256 quality = rows + Imbalance.QUALITIES + Imbalance.QUALITY * holding.dense;
-            uint256 values = _valuesOf(c, holding, wide);
-            uint256 shrinks = metered && c.shares && _asProduced(holding.code) ? type(uint256).max : 0;
+            if (!_spread(rows, holding, account, member.isWide(), true)) return (0, 0);
+            uint256 open = rows + 8 * holding.first;
+            uint256 lanes = open + Imbalance.LANES;
+            uint256 values = _valuesOf(c, holding) - 8 * holding.first - 32;
             uint256 missed;
+            uint256 worth;
+            (wh, missed, worth) = Imbalance.takeObligations(
+                lanes, lanes + 8 * holding.windows, open, _qualityAt(holding, open), values
+            );
+            if (missed == 0 || member.role() != ROLE_PROSUMER) return (wh, 0);
+            bool green = Quality.band(holding.code) != 0;
+            if (green && holding.trade.windows == 0) revert PricesMissing(c.zone, c.day);
+            return (wh, int256(worth));
+        }
+    }
+
+    /// @dev Obligations as produced of a metered account: what it delivers of them is paid for, nothing else was sold; but at a negative price it pays for all.
+    /// @return wh all of them
+    function _takeProduced(
+        DayContext memory c,
+        uint256 rows,
+        Holding memory holding,
+        address account,
+        Member member
+    ) private returns (uint256 wh) {
+        unchecked {
+            if (!_spread(rows, holding, account, member.isWide(), true)) return 0;
+            if (holding.trade.windows == 0) revert PricesMissing(c.zone, c.day);
+            uint256 open = rows + 8 * holding.first;
+            uint256 lanes = open + Imbalance.LANES;
+            uint256 end = lanes + 8 * holding.windows;
+            uint256 values = _valuesOf(c, holding) - 8 * holding.first - 32;
+            uint256 worth;
+            (wh, worth) = Imbalance.takeProduced(lanes, end, open, _qualityAt(holding, open), values);
+            // Nobody exports as much as a slot can hold, but by default all is delivered.
+            if (c.byDefault) worth = Imbalance.worthEach(lanes, end, values);
+            int256 credit = int256(worth);
+            // At a negative price its buyers were paid for all of it.
+            if (holding.debits != 0) {
+                credit -= int256(Imbalance.worthEach(lanes, end, holding.debits - 8 * holding.first - 32));
+            }
+            if (credit > 0 && member.has(FLAG_DONOR)) credit -= _donate(account, holding.epoch, credit);
+            c.creditNano += credit;
+        }
+    }
+
+    /// @dev The rows of the holding's quality, at the window whose `open` is given.
+    function _qualityAt(Holding memory holding, uint256 open) private pure returns (uint256) {
+        unchecked {
+            return open + Imbalance.QUALITIES + Imbalance.QUALITY * holding.group;
+        }
+    }
+
+    /// @dev Writes what the account holds into lanes, a window each.
+    /// @return any false if it is nothing
+    function _spread(uint256 rows, Holding memory holding, address account, bool wide, bool clears)
+        private
+        returns (bool any)
+    {
+        unchecked {
+            mapping(uint256 => uint256) storage slots = _lanes[account];
+            Span[] memory spans = wide ? holding.wide : holding.home;
+            (uint256 lanes, uint256 family, uint256 words) = (rows + Imbalance.LANES, holding.family, 0);
             for (uint256 i; i < spans.length; ++i) {
                 Span memory span = spans[i];
-                uint256 word = _takeWord(_lanes[account], holding.family | span.group, span, true);
-                if (word != 0) {
-                    wh += PackedWindows.total(word, wide);
-                    uint256 lanes = Imbalance.spread(rows, word, wide);
-                    uint256 offset = 8 * span.from;
-                    uint256 end = lanes + 8 * span.count;
-                    (uint256 some, uint256 worth) = Imbalance.takeObligations(
-                        lanes, end, rows + offset, quality + offset, values, shrinks
-                    );
-                    missed += some;
-                    owed += int256(worth);
-                }
-                values += (span.count + 3) / 4 * 32;
+                uint256 word = _takeWord(slots, family | span.group, span, clears);
+                Imbalance.spread(lanes + 8 * span.from, word, wide);
+                words |= word;
             }
-            if (!metered || !c.shares || missed == 0 || !_isValued(holding.code)) return (wh, 0);
-            if (holding.trade.windows == 0) revert PricesMissing(c.zone, c.day);
-            owed -= int256(missed * Imbalance.PRICE_BIAS);
+            return words != 0;
         }
+    }
+
+    /// @dev Gives what the account is paid to whom it named, as far as it was for donated sales.
+    function _donate(address account, uint24 epoch, int256 credit) private returns (int256 nano) {
+        Gift storage gift = _gifts[epoch][account];
+        uint256 left = gift.nano;
+        if (left == 0) return 0;
+        uint256 given = uint256(credit) < left ? uint256(credit) : left;
+        gift.nano = uint96(left - given);
+        address beneficiary = gift.beneficiary;
+        _credit(beneficiary, int256(given));
+        emit DeliveryDonated(beneficiary, account, epoch, given);
+        return int256(given);
     }
 
     /// @dev The lanes of a span in a slot; leaves the slot without them if it `clears`.
@@ -356,60 +419,39 @@ abstract contract Settlement is Holdings, ISettlement {
         }
     }
 
-    // --- what is not delivered
-
-    function _isValued(uint8 code) private pure returns (bool) {
-        return _asProduced(code) || Quality.band(code) != 0;
-    }
-
-    /// @dev What a Wh that is not delivered owes, PRICE_BIAS too high: of each span in turn a word for every four windows, the last first. Written once a call.
-    function _valuesOf(DayContext memory c, Holding memory holding, bool wide)
-        private
-        pure
-        returns (uint256 values)
-    {
-        values = wide ? holding.wideValues : holding.homeValues;
-        if (values != 0) return values;
-        Span[] memory spans = wide ? holding.wide : holding.home;
-        bool priced = holding.trade.windows != 0 && _isValued(holding.code);
-        values = Imbalance.allocate(32 * spans.length + 8 * c.windows);
-        if (wide) holding.wideValues = values;
-        else holding.homeValues = values;
-        if (!priced) return values;
-        uint256 to = values;
-        for (uint256 i; i < spans.length; ++i) {
-            Span memory span = spans[i];
-            for (uint256 w; w < span.count; ++w) {
-                uint256 at = span.at + w;
-                int256 value = _asProduced(holding.code) ? _priceAt(holding, at) : _greenAt(c, holding, at);
-                Imbalance.putValue(to, w, value);
-            }
-            to += (span.count + 3) / 4 * 32;
-        }
-    }
-
     // --- around the entries
 
-    /// @dev Adds what the call's rows hold to what was carried into it.
+    /// @dev Adds what the call's rows hold to what was carried into it, and to the pots what of it sellers as produced did not deliver.
     function _gather(DayContext memory c, Part memory p) private pure {
         unchecked {
-            uint256 row = p.rows + Imbalance.QUALITIES;
-            uint256 windows = c.windows;
-            for (uint256 cell; cell < c.tallies.length; cell += windows) {
-                Imbalance.addTallies(c.tallies, cell, row, windows);
-                row += Imbalance.QUALITY;
+            for (uint256 i; i < c.holdings.length; i += 2) {
+                Holding memory holding = c.holdings[i]; // obligations; behind them are the claims of the same
+                uint256 row =
+                    p.rows + Imbalance.QUALITIES + Imbalance.QUALITY * holding.group + 8 * holding.first;
+                uint256 cell = holding.group * c.windows + holding.first;
+                Imbalance.addTallies(c.tallies, cell, row, holding.windows);
+                if (holding.asProduced && holding.values != 0) {
+                    Imbalance.addPots(c.pots, cell, row, holding.windows, holding.values - 8 * holding.first);
+                }
             }
         }
     }
 
-    function _requirePart(DayContext memory c, Posting calldata posting, bytes calldata entries, uint256 part)
-        private
-        pure
-    {
+    function _requirePart(
+        DayContext memory c,
+        Posting calldata posting,
+        bytes calldata entries,
+        Run storage run
+    ) private view {
         if (c.byDefault) {
-            if (entries.length == 0) revert BadEntry(address(0));
-        } else if (part >= posting.parts.length || keccak256(entries) != posting.parts[part]) {
-            revert WrongPart(part);
+            // Whoever settles cuts the parts: not into more than can be counted, nor so large that one could not be certified.
+            uint256 accounts = entries.length / ACCOUNT_BYTES;
+            bool enough = accounts * MOST_DEFAULT_PARTS >= posting.accounts
+                || accounts + run.accounts == posting.accounts;
+            bool fits = entries.length != 0 && enough && accounts * c.windows <= MOST_DEFAULT_WINDOWS;
+            if (!fits) revert BadEntry(address(0));
+        } else if (run.parts >= posting.parts.length || keccak256(entries) != posting.parts[run.parts]) {
+            revert WrongPart(run.parts);
         }
     }
 }

@@ -45,6 +45,11 @@ interface IAuction {
     error BadWindowLength(uint16 seconds_);
     /// @notice The named parameter of the session is out of range.
     error BadSession(string parameter);
+    /// @notice A call that clears the session, or settles its day, would be longer than networks carry. Take fewer windows, qualities, substitutions or rounds.
+    /// @param call the longest that cannot be cut further: `joinChildren` of the root's last child, or `certify` of a hundred accounts
+    /// @param length of it, bytes
+    /// @param most that it may have
+    error SessionTooLarge(string call, uint256 length, uint256 most);
     /// @notice The session is at another stage.
     error WrongStage(uint24 epoch, Stage stage);
     error GateStillOpen(uint24 epoch, uint64 gate);

@@ -33,10 +33,11 @@ struct Carry {
 interface IClearing {
     /// @notice A schedule and its fills, packed in its account's lanes from the group of its first window on.
     /// @param order the order's hash, its EIP-712 digest
-    /// @param netNano what the schedule earned, less what it paid, less what its filled energy keeps reserved
+    /// @param netNano what the schedule earned, less what it paid, less what its filled energy keeps reserved; a metered account's sale as produced earns
+    /// when it is settled
     /// @param lanes Wh filled in each window
     event ScheduleCleared(address indexed trader, bytes32 indexed order, int256 netNano, uint256[] lanes);
-    /// @notice What an order earned goes to its beneficiary. The `ScheduleCleared` of the order follows, and leaves it out.
+    /// @notice What an order earned at once goes to its beneficiary. The `ScheduleCleared` of the order follows, and leaves it out.
     /// @param order the order's hash
     /// @param worthNano what its fills are worth, which is more than nothing
     event ProceedsDonated(address indexed beneficiary, bytes32 indexed order, uint256 worthNano);

@@ -29,8 +29,6 @@ interface IMetering {
     event OracleChanged(address indexed node, bool active);
     /// @notice So many oracle nodes must sign a posting.
     event QuorumChanged(uint8 quorum);
-    /// @notice Runs that begin from now on share, or do not, what sellers as produced lack.
-    event SharingChanged(bool on);
     /// @notice A posting is accepted, in place of any earlier one of its zone and day.
     /// @param day the index of the day's first window
     /// @param postingHash the posting's EIP-712 struct hash
@@ -64,11 +62,6 @@ interface IMetering {
     /// @notice Sets how many oracle nodes must sign a posting.
     /// @param quorum_ from 1 to the number of nodes
     function setQuorum(uint8 quorum_) external;
-
-    /// @notice Sets whether what was sold as produced and not produced is taken back and shared among its buyers; else it is an imbalance, as of firm sales.
-    /// @dev For members who trust each other: docs/threat-model.md, Sharing, says what it opens.
-    /// @param on for runs that begin from now on
-    function setSharing(bool on) external;
 
     /// @notice Accepts the metering of a zone and an ended day. It replaces a posting of a lower sequence until the zone is settled, but keeps the parts settled and, once one is, the prices.
     /// @param posting what the nodes signed

@@ -5,11 +5,14 @@ import {Posting} from "./IMetering.sol";
 
 /// @dev What one part of a settlement run hands to the next; only its hash is stored. docs/formats.md, Settlement.
 struct RunCarry {
-    /// @notice Of each quality and window: claims, obligations, delivered and claims gone over by `certify`, Wh so far.
+    /// @notice Of each proved round, quality and window: claims, obligations, delivered and claims gone over by `certify`, Wh so far.
     uint256[] tallies;
+    /// @notice Of the same: what was sold as produced and not delivered, nano, where its price is not negative; zero of firm qualities.
+    uint256[] pots;
     /// @notice Imbalances of the accounts settled so far, over all windows.
     int256 imbalanceWh;
-    /// @notice Imbalance cash of the accounts settled so far; positive is what they received.
+    /// @notice Imbalance cash of the accounts settled so far, less the premiums that they returned; positive is what they received. In `certify`, what
+    /// buyers paid for sales as produced and neither sellers nor buyers have received yet.
     int256 cashNano;
     /// @notice The zone's last account settled; zero in its first part and in `certify`.
     address lastAccount;
@@ -36,12 +39,18 @@ enum RunStage {
 
 /// @title ISettlement: contracted against metered, to the last nano
 interface ISettlement {
-    /// @notice An account's day is settled: its obligations are burned, its claims wait for `certify`, the reserves of both are returned.
+    /// @notice An account's day is settled: its obligations are burned, its claims wait for `certify`, and so do the reserves of those as produced; all other
+    /// reserves are returned.
     /// The `PartSettled` behind it in the same transaction names its zone and day.
     /// @param imbalanceWh metered less contracted, over all windows
-    /// @param cashNano what the imbalance earned, less what it was paid for sales that it did not deliver; negative is what it cost
+    /// @param cashNano what the imbalance earned and what it is paid for sales as produced, less the premium of what it sold firm and did not deliver;
+    /// negative is what it cost
     /// @param releasedNano reserves returned
     event AccountSettled(address indexed account, int256 imbalanceWh, int256 cashNano, uint256 releasedNano);
+    /// @notice What an account is paid for deliveries as produced of a session goes to its beneficiary. Its `AccountSettled` follows, and leaves it out.
+    /// @param epoch the session's
+    /// @param nano more than nothing, and at most what its donated sales of the session are worth
+    event DeliveryDonated(address indexed beneficiary, address indexed account, uint24 epoch, uint256 nano);
     /// @notice A part of a posting is settled.
     /// @param day the index of the day's first window, as in every event and error here
     /// @param carryHash the hash of what the next part must bring, of this zone or the next one, or after the last the first one to `certify`
@@ -75,7 +84,7 @@ interface ISettlement {
     error BadEntry(address account);
     /// @notice The last part is there and accounts of the posting are missing.
     error IncompleteRun(uint256 settled, uint256 expected);
-    /// @notice Something was not delivered, and the prices that it was traded at are not brought.
+    /// @notice Something was sold as produced, or not delivered, and the prices that it was traded at are not brought.
     error PricesMissing(uint32 zone, uint32 day);
     /// @notice The prices are not those of the day's proved rounds in this zone.
     /// @param round the first that differs, or the number of rounds if there are too many
@@ -86,11 +95,12 @@ interface ISettlement {
     error EnergyNotConserved(uint256 window, int256 wh);
 
     /// @notice Settles the accounts of the next part of the zone under way; with the last of the last zone, the balancing party against everyone else, which ends
-    /// the run.
+    /// the run. Anyone may send it; of a day settled by default only who holds the role, for nobody signed which accounts come when.
     /// @param posting the latest of its zone and day
-    /// @param entries the packed entries whose hash the oracle nodes signed; of a day settled by default the zone's next accounts alone
+    /// @param entries the packed entries whose hash the oracle nodes signed; of a day settled by default the zone's next accounts alone, in 32,768
+    /// parts at most, of at most 2,048 windows of all their accounts
     /// @param carry what the part before left, or nothing in a first part
-    /// @param prices of each proved round of the day, ascending; or none, if all that was sold is delivered
+    /// @param prices of each proved round of the day, ascending; or none, if nothing was sold as produced and all green energy is delivered
     function settle(
         Posting calldata posting,
         bytes calldata entries,
@@ -114,11 +124,6 @@ interface ISettlement {
     /// @return zone whose part is next to be settled, or certified; the number of zones if none is left
     /// @return parts of it settled, or certified, so far
     function zoneUnderWay(uint32 day) external view returns (uint32 zone, uint16 parts);
-
-    /// @notice Whether a day's run shares what sellers as produced lack; of one that has not begun, as it is set now.
-    /// @param day the index of the day's first window
-    /// @return true if it does; else what is not produced is an imbalance, as of firm sales
-    function sharesOf(uint32 day) external view returns (bool);
 
     /// @notice What a settled part left of its accounts' imbalances.
     /// @param zone the zone

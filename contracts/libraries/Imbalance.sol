@@ -15,10 +15,11 @@ library Imbalance {
     uint256 internal constant SURPLUS = 0x840;
     uint256 internal constant DEFICIT = 0xc60;
     uint256 internal constant INSIDE = 0x1080;
+    /// @notice What is spread of a holding: it may reach behind the last window by as many as a slot has.
     uint256 internal constant LANES = 0x14a0;
     /// @notice What the last account's imbalances came to, 2^40 + 2^31 too high: its row in a statement.
-    uint256 internal constant STATED = 0x1520;
-    uint256 internal constant QUALITIES = 0x1940;
+    uint256 internal constant STATED = 0x1940;
+    uint256 internal constant QUALITIES = 0x1d60;
 
     /// @notice The rows of a quality: claims, and behind them obligations and what was delivered of them.
     uint256 internal constant QUALITY = 0xc60;
@@ -91,11 +92,18 @@ library Imbalance {
         }
     }
 
-    /// @notice Writes the value of a Wh in a window of a span: of every four the last first, PRICE_BIAS too high.
-    function putValue(uint256 row, uint256 window, int256 microPerKWh) internal pure {
+    /// @notice Writes the value of a Wh in a window, of a row that is written from its end on backwards.
+    function putValue(uint256 end, uint256 window, uint256 value) internal pure {
         assembly ("memory-safe") {
-            let to := add(row, shl(5, shr(2, window)))
-            mstore(to, or(mload(to), shl(shl(6, and(window, 3)), add(microPerKWh, PRICE_BIAS))))
+            // The last lane of a word, over what later windows write.
+            mstore(sub(end, add(shl(3, window), 0x20)), value)
+        }
+    }
+
+    /// @notice What `putValue` wrote.
+    function valueAt(uint256 end, uint256 window) internal pure returns (uint256 value) {
+        assembly ("memory-safe") {
+            value := shr(192, mload(sub(end, add(shl(3, window), 8))))
         }
     }
 
@@ -173,13 +181,13 @@ library Imbalance {
     }
 
     /// @notice Writes the lanes of a packed word, lowest first, into lanes of 64 bits.
-    /// @return lanes where the first is
-    function spread(uint256 rows, uint256 word, bool wide) internal pure returns (uint256 lanes) {
-        lanes = rows + LANES;
+    function spread(uint256 lanes, uint256 word, bool wide) internal pure {
         if (wide) {
             _spreadWide(lanes, word);
-            _spreadWide(lanes + 0x20, word >> 128);
-            return lanes;
+            unchecked {
+                _spreadWide(lanes + 0x20, word >> 128);
+            }
+            return;
         }
         assembly ("memory-safe") {
             mstore(lanes, and(shr(48, mul(and(word, LOW_64), SPREAD_16)), LOWS_16))
@@ -195,30 +203,35 @@ library Imbalance {
     /// @param lanes where they are, up to `end`
     /// @param open what is open in the window of the first
     /// @param quality the quality's rows, at the same window
-    function takeClaims(uint256 lanes, uint256 end, uint256 open, uint256 quality) internal pure {
+    /// @return wh all of them
+    function takeClaims(uint256 lanes, uint256 end, uint256 open, uint256 quality)
+        internal
+        pure
+        returns (uint256 wh)
+    {
         assembly ("memory-safe") {
             for {} lt(lanes, end) { lanes := add(lanes, 0x20) } {
-                mstore(open, add(mload(open), mload(lanes)))
-                mstore(quality, add(mload(quality), mload(lanes)))
+                let four := mload(lanes)
+                wh := add(wh, four)
+                mstore(open, add(mload(open), four))
+                mstore(quality, add(mload(quality), four))
                 open := add(open, 0x20)
                 quality := add(quality, 0x20)
             }
+            wh := shr(192, mul(wh, ONES))
         }
     }
 
     /// @notice The same with obligations, which close what is open; allots to each what is left of the injection.
-    /// @param values what a Wh that is not delivered is worth, a word for every four windows, see `putValue`
-    /// @param shrinks all bits set if what is not delivered does not count as contracted, else zero
+    /// @param values where the values of the four windows behind the first one lie, see `putValue`
+    /// @return wh all of them
     /// @return missed what is not delivered, Wh
-    /// @return worth of it, each Wh valued PRICE_BIAS too high
-    function takeObligations(
-        uint256 lanes,
-        uint256 end,
-        uint256 open,
-        uint256 quality,
-        uint256 values,
-        uint256 shrinks
-    ) internal pure returns (uint256 missed, uint256 worth) {
+    /// @return worth of that
+    function takeObligations(uint256 lanes, uint256 end, uint256 open, uint256 quality, uint256 values)
+        internal
+        pure
+        returns (uint256 wh, uint256 missed, uint256 worth)
+    {
         assembly ("memory-safe") {
             for {} lt(lanes, end) { lanes := add(lanes, 0x20) } {
                 let four := mload(lanes)
@@ -226,8 +239,9 @@ library Imbalance {
                 let enough := and(sub(add(left, TOPS), four), TOPS)
                 let delivered := xor(left, and(xor(left, four), sub(enough, shr(63, enough))))
                 mstore(add(open, INJECTED), sub(left, delivered))
+                mstore(open, sub(mload(open), four))
+                wh := add(wh, four)
                 let missing := sub(four, delivered)
-                mstore(open, sub(mload(open), sub(four, and(missing, shrinks))))
                 missed := add(missed, missing)
                 worth := add(worth, shr(192, mul(missing, mload(values))))
                 let to := add(quality, OBLIGATIONS)
@@ -236,9 +250,52 @@ library Imbalance {
                 mstore(to, add(mload(to), delivered))
                 open := add(open, 0x20)
                 quality := add(quality, 0x20)
-                values := add(values, 0x20)
+                values := sub(values, 0x20)
             }
+            wh := shr(192, mul(wh, ONES))
             missed := shr(192, mul(missed, ONES))
+        }
+    }
+
+    /// @notice The same with obligations as produced: they close what of them is delivered, and that is valued.
+    /// @dev Exact while four windows deliver less than 2^33 Wh at values below 2^31.
+    /// @return wh all of them
+    /// @return worth of what is delivered
+    function takeProduced(uint256 lanes, uint256 end, uint256 open, uint256 quality, uint256 values)
+        internal
+        pure
+        returns (uint256 wh, uint256 worth)
+    {
+        assembly ("memory-safe") {
+            for {} lt(lanes, end) { lanes := add(lanes, 0x20) } {
+                let four := mload(lanes)
+                let left := mload(add(open, INJECTED))
+                let to := add(quality, OBLIGATIONS)
+                mstore(to, add(mload(to), four))
+                wh := add(wh, four)
+                let enough := and(sub(add(left, TOPS), four), TOPS)
+                four := xor(left, and(xor(left, four), sub(enough, shr(63, enough))))
+                mstore(add(open, INJECTED), sub(left, four))
+                mstore(open, sub(mload(open), four))
+                worth := add(worth, shr(192, mul(four, mload(values))))
+                to := add(quality, DELIVERED)
+                mstore(to, add(mload(to), four))
+                open := add(open, 0x20)
+                quality := add(quality, 0x20)
+                values := sub(values, 0x20)
+            }
+            wh := shr(192, mul(wh, ONES))
+        }
+    }
+
+    /// @notice What lanes are worth, one window after the other, whatever they hold.
+    function worthEach(uint256 lanes, uint256 end, uint256 values) internal pure returns (uint256 worth) {
+        assembly ("memory-safe") {
+            values := add(values, 0x18)
+            for {} lt(lanes, end) { lanes := add(lanes, 8) } {
+                worth := add(worth, mul(shr(192, mload(lanes)), shr(192, mload(values))))
+                values := sub(values, 8)
+            }
         }
     }
 
@@ -332,6 +389,25 @@ library Imbalance {
                 tally := or(tally, shl(64, shr(192, mload(add(quality, OBLIGATIONS)))))
                 tally := or(tally, shl(128, shr(192, mload(add(quality, DELIVERED)))))
                 mstore(to, add(mload(to), tally))
+                quality := add(quality, 8)
+            }
+        }
+    }
+
+    /// @notice Adds what a quality's obligations were not delivered to its pots, the first of which is at `cell`, each Wh at its value.
+    /// @param quality the quality's rows, at the window of that cell
+    /// @param values the end of the row of values less what lies before that window
+    function addPots(uint256[] memory pots, uint256 cell, uint256 quality, uint256 windows, uint256 values)
+        internal
+        pure
+    {
+        assembly ("memory-safe") {
+            let to := add(pots, shl(5, add(cell, 1)))
+            for { let end := add(to, shl(5, windows)) } lt(to, end) { to := add(to, 0x20) } {
+                values := sub(values, 8)
+                let missed :=
+                    sub(shr(192, mload(add(quality, OBLIGATIONS))), shr(192, mload(add(quality, DELIVERED))))
+                if missed { mstore(to, add(mload(to), mul(missed, shr(192, mload(values))))) }
                 quality := add(quality, 8)
             }
         }

@@ -18,6 +18,8 @@ uint8 constant ROLE_OPERATOR = 4;
 uint8 constant FLAG_WIDE = 1;
 uint8 constant FLAG_SUSPENDED = 2;
 uint8 constant FLAG_WITHDRAWING = 4;
+/// @dev It donated sales as produced once.
+uint8 constant FLAG_DONOR = 8;
 
 using MemberLib for Member global;
 

@@ -41,28 +41,42 @@ library Statements {
         bytes calldata row = statement.rows[at:at + size];
         if (keccak256(row) != leaf) revert IStatements.WrongRows();
         imbalances = new int256[](windows);
-        for (uint256 w; w < windows; ++w) {
-            imbalances[w] = int256(uint256(uint64(bytes8(row[8 * w:8 * w + 8])))) - BIAS;
+        assembly ("memory-safe") {
+            let from := row.offset
+            let to := add(imbalances, 0x20)
+            for { let end := add(to, shl(5, windows)) } lt(to, end) { to := add(to, 0x20) } {
+                mstore(to, sub(shr(192, calldataload(from)), BIAS))
+                from := add(from, 8)
+            }
         }
     }
 
     /// @notice The leaf of these imbalances.
     function leafOf(int256[] memory imbalances) internal pure returns (bytes32) {
-        bytes memory row = new bytes(rowBytes(imbalances.length));
-        for (uint256 w; w < row.length / 8; ++w) {
-            int256 lane = BIAS + (w < imbalances.length ? imbalances[w] : int256(0));
-            assembly ("memory-safe") {
-                // Lanes come in order, so that what is written behind this one is written again.
-                let to := add(add(row, 0x20), shl(3, w))
-                mstore(to, or(shl(192, lane), shr(64, mload(add(to, 8)))))
+        uint256 size = rowBytes(imbalances.length);
+        bytes memory row = new bytes(size + 32); // whole words are written, of which the first 8 bytes stay
+        bytes32 hashed;
+        assembly ("memory-safe") {
+            let to := add(row, 0x20)
+            let end := add(to, size)
+            let from := add(imbalances, 0x20)
+            for { let last := add(from, shl(5, mload(imbalances))) } lt(from, last) {
+                from := add(from, 0x20)
+            } {
+                mstore(to, shl(192, add(mload(from), BIAS)))
+                to := add(to, 8)
             }
+            for {} lt(to, end) { to := add(to, 8) } { mstore(to, shl(192, BIAS)) }
+            hashed := keccak256(add(row, 0x20), size)
         }
-        return keccak256(row);
+        return hashed;
     }
 
     /// @notice What an imbalance earns: the surplus price if positive, the deficit price if negative.
     function cash(int256 imbalance, int32 surplus, int32 deficit) internal pure returns (int256) {
-        return imbalance * (imbalance > 0 ? surplus : deficit);
+        unchecked {
+            return imbalance * (imbalance > 0 ? surplus : deficit);
+        }
     }
 
     /// @notice Whether an imbalance fits 32 bits.

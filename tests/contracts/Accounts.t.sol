@@ -303,11 +303,11 @@ contract AccountsTest is MeteredDay {
 
     // --- debts
 
-    /// A seller who does not deliver may owe; then it neither trades nor withdraws, and the balancing party carries it.
+    /// A seller who takes instead of delivering may owe; then it neither trades nor withdraws, and the balancing party carries it.
     function test_debts_are_carried_by_the_balancing_party() external {
-        leaveSellerWith(6e8);
+        leaveSellerWith(48e8);
         trade(0, book(buy(BUYER, 1000, 200_000), sell(SELLER, 1000, 100_000)));
-        settleAll(metered(-2000), -500_000, 900_000);
+        settleAll(metered(-3000), -500_000, 900_000);
 
         int256 free = freeOf(seller);
         isTrue(free < 0, "the seller owes");
@@ -334,9 +334,9 @@ contract AccountsTest is MeteredDay {
 
     /// A debt that is paid back is carried no longer.
     function test_a_deposit_pays_a_debt() external {
-        leaveSellerWith(6e8);
+        leaveSellerWith(48e8);
         trade(0, book(buy(BUYER, 1000, 200_000), sell(SELLER, 1000, 100_000)));
-        settleAll(metered(-2000), -500_000, 900_000);
+        settleAll(metered(-3000), -500_000, 900_000);
         uint256 owed = uint256(-freeOf(seller));
         fund(seller, owed - 1);
         eq(exchange.totalNegative(), 1, "one nano is owed");
@@ -347,12 +347,12 @@ contract AccountsTest is MeteredDay {
 
     /// No session opens while the balancing party does not carry what members owe.
     function test_no_session_opens_while_debts_are_not_carried() external {
-        leaveSellerWith(6e8);
+        leaveSellerWith(48e8);
         trade(0, book(buy(BUYER, 1000, 200_000), sell(SELLER, 1000, 100_000)));
         vm.prank(balancer);
         exchange.requestWithdrawal(RICH);
         exchange.executeWithdrawal(balancer);
-        int256[] memory wh = metered(-2000);
+        int256[] memory wh = metered(-3000);
         for (uint256 i; i < wh.length; ++i) {
             if (prosumers[i] != seller) wh[i] = prosumers[i] == buyer ? int256(19_000) : int256(0);
         }

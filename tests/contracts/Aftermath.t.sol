@@ -14,6 +14,7 @@ import {Vm} from "./support/Vm.sol";
 /// @title Whatever follows a day: energy and cash net to zero over all that is told, and all cash is what the vault holds
 contract AftermathTest is CertifiedDay {
     uint256 private constant EVENTS = 5;
+    uint256 private constant REST = type(uint256).max; // an event of cash alone
 
     mapping(bytes32 topic => uint256 place) private placeOf; // of the imbalance among the event's words, from 1
     uint64 private sequence = 5;
@@ -30,6 +31,7 @@ contract AftermathTest is CertifiedDay {
         placeOf[ISettlement.RunSettled.selector] = 2;
         placeOf[IDelivery.AccountDelivered.selector] = 1;
         placeOf[IDelivery.PartCertified.selector] = 1;
+        placeOf[IDelivery.RunCertified.selector] = REST;
         placeOf[IChallenges.AccountCorrected.selector] = 1;
         placeOf[ICorrections.PartCorrected.selector] = 2;
         placeOf[IChallenges.ChallengeSettled.selector] = 1;
@@ -47,7 +49,7 @@ contract AftermathTest is CertifiedDay {
         }
         (int256 wh, int256 cash) = told();
         eq(wh, 0, "energy");
-        eq(cash, 0, "cash");
+        eq(cash, 2 * 1000 * PRICE, "cash: what the buyer paid for the sale as produced");
         for (uint256 part; part < 2; ++part) {
             eq(exchange.statementOf(0, DAY, part), hashOf(statementOf(accountsOf(part))), "as stated");
         }
@@ -96,6 +98,10 @@ contract AftermathTest is CertifiedDay {
             uint256 place = placeOf[logs[i].topics[0]];
             if (place == 0) continue;
             bytes memory data = logs[i].data;
+            if (place == REST) {
+                cash += abi.decode(data, (int256));
+                continue;
+            }
             int256 some;
             int256 earned;
             assembly ("memory-safe") {

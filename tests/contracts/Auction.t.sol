@@ -344,6 +344,60 @@ contract AuctionTest is Market {
         refuseSession(p, "imbalanceMin");
     }
 
+    /// No session opens whose root could not join its last child in one transaction: of 16 qualities with 32 substitutions over 49 windows it can, not over 50.
+    function test_calls_about_a_session_fit_a_transaction() external {
+        SessionParams memory p = openWide(32, 51);
+        p.windows = 50;
+        refuseSize(p, 4 + 32 * 4122, "joinChildren");
+        p.windows = 49;
+        openSession(p);
+    }
+
+    /// No session opens that makes the run of its day too long for one: of 16 qualities over 51 windows there is one round, and none over 52.
+    function test_calls_about_a_days_run_fit_a_transaction() external {
+        SessionParams memory p = openWide(15, 51);
+        openSession(p);
+        p.round = 1;
+        (p.gate, p.commitBy, p.proveBy, p.claimBy) =
+        (p.gate + 1 days, p.commitBy + 1 days, p.proveBy + 1 days, p.claimBy + 1 days);
+        refuseSize(p, (47 << 10) + 32 * (2 * 3 * 16 * 51 + 2 * 51 + 2 * 5), "certify");
+        vm.prank(operator);
+        exchange.openDay(DAY + 200, 52, 2);
+        (p.round, p.day, p.firstWindow, p.windows) = (0, DAY + 200, DAY + 200, 1);
+        refuseSize(p, (47 << 10) + 32 * 2605, "certify");
+    }
+
+    /// A day of so many windows over a grid of 16 qualities with so many substitutions, and a session of all of it.
+    function openWide(uint8 substitutions, uint16 windows) private returns (SessionParams memory p) {
+        Grid memory wide = treeOf(parentsOf(ROOT, 0, 0), 1);
+        (wide.qualities, wide.substitutions) = (new uint8[](16), new uint8[](2 * uint256(substitutions)));
+        uint256 at;
+        for (uint8 distance = 0; at < wide.substitutions.length; ++distance) {
+            for (uint8 from = distance + 1; from < 16 && at < wide.substitutions.length; ++from) {
+                // A greener or firmer quality serves the least; then the next below, and the next but one, of like firmness.
+                uint8 to = distance == 0 ? 0 : from - distance;
+                if (to == 0 && distance != 0 || from / 8 != to / 8 && distance != 0) continue;
+                (wide.substitutions[at], wide.substitutions[at + 1]) = (from, to);
+                at += 2;
+            }
+        }
+        for (uint8 i = 1; i < 16; ++i) {
+            wide.qualities[i] = i;
+        }
+        register(networkOperator, ROLE_NETWORK_OPERATOR, 0, true);
+        vm.startPrank(operator);
+        exchange.openDay(DAY + 48, windows, exchange.setGrid(wide));
+        vm.stopPrank();
+        p = paramsOf(0);
+        (p.day, p.firstWindow, p.windows, p.gridVersion) = (DAY + 48, DAY + 48, windows, 2);
+    }
+
+    function refuseSize(SessionParams memory params, uint256 length, string memory call) private {
+        vm.prank(operator);
+        refuse(abi.encodeWithSelector(IAuction.SessionTooLarge.selector, call, length, 127 << 10));
+        exchange.openSession(params);
+    }
+
     function refuseSession(SessionParams memory params, string memory parameter) private {
         vm.prank(operator);
         refuse(abi.encodeWithSelector(IAuction.BadSession.selector, parameter));

@@ -35,8 +35,6 @@ contract DaysTest is World {
         }
         vm.prank(registrar);
         exchange.setQuorum(2);
-        vm.prank(registrar);
-        exchange.setSharing(true);
         (day, dayWindows) =
         (uint32(vm.parseJsonUint(json, ".day")), uint16(vm.parseJsonUint(json, ".windows")));
         openDay(day, dayWindows);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IAccessManaged} from "@openzeppelin/contracts/access/manager/IAccessManaged.sol";
 import {IDays} from "../../contracts/interfaces/IDays.sol";
 import {Correction} from "../../contracts/interfaces/ICorrections.sol";
 import {IMetering, Posting} from "../../contracts/interfaces/IMetering.sol";
-import {ISettlement, RunCarry, RunStage} from "../../contracts/interfaces/ISettlement.sol";
+import {ISettlement, RoundPrices, RunCarry, RunStage} from "../../contracts/interfaces/ISettlement.sol";
 import {CertifiedDay} from "./support/CertifiedDay.sol";
 
 /// @title A day that nobody posts: what was contracted counts as metered
@@ -37,10 +38,8 @@ contract DefaultsTest is CertifiedDay {
         }
     }
 
-    function settleUnpriced(bytes memory entries, RunCarry memory carry) private {
-        Posting memory p = byDefault();
-        vm.prank(meterOperator);
-        exchange.settle(p, entries, carry, noPrices());
+    function settlePart(bytes memory entries, RunCarry memory carry) private {
+        settle(byDefault(), entries, carry);
     }
 
     /// @dev Counts accounts that did what they contracted.
@@ -63,15 +62,14 @@ contract DefaultsTest is CertifiedDay {
         bytes memory halfway = abi.encode(carry);
         counted(carry, CUT, prosumers.length);
         countBalancer(carry);
-        settleUnpriced(packed(0, CUT), noRunCarry());
-        settleUnpriced(packed(CUT, prosumers.length), abi.decode(halfway, (RunCarry)));
+        settlePart(packed(0, CUT), noRunCarry());
+        settlePart(packed(CUT, prosumers.length), abi.decode(halfway, (RunCarry)));
         return certifyStart(carry);
     }
 
     function certifyTheDay(RunCarry memory carry) private {
         Posting memory p = byDefault();
         for (uint256 part; part < 2; ++part) {
-            vm.prank(meterOperator);
             exchange.certify(p, statementOf(accountsOf(part)), carry, noPrices());
             carry.parts = part + 1;
         }
@@ -141,16 +139,38 @@ contract DefaultsTest is CertifiedDay {
         refuseBad(p, "prices");
     }
 
-    /// Reserves return, nobody owes anything, and nothing is out of balance.
+    /// All that was sold is paid for, reserves return, nobody owes anything, and nothing is out of balance.
     function test_what_was_contracted_counts_as_metered() external {
         (int256 sold, int256 bought, int256 others) = (freeOf(seller), freeOf(buyer), freeOf(balancer));
         certifyTheDay(settleTheDay());
-        eq(freeOf(seller) - sold, 2000 * int256(uint256(SELL_RESERVE)), "the seller's reserve");
-        eq(freeOf(buyer) - bought, 2000 * int256(uint256(BUY_RESERVE)), "the buyer's");
+        eq(freeOf(seller) - sold, 2000 * (PRICE + int256(PRODUCED_RESERVE)), "the seller's pay and reserve");
+        eq(freeOf(buyer) - bought, 2000 * int256(uint256(BUY_RESERVE)), "the buyer's reserve");
         eq(freeOf(balancer), others, "nothing to balance");
         (RunStage stage,,) = exchange.runOf(0, DAY);
         isTrue(stage == RunStage.Certified, "certified in as many parts as calls");
         requireConserved(0);
+    }
+
+    /// What was sold as produced is paid for at its prices, which must be brought.
+    function test_prices_are_brought_by_default_too() external {
+        exchange.postDefault(byDefault());
+        Posting memory p = byDefault();
+        bytes memory entries = packed(0, prosumers.length);
+        vm.prank(meterOperator);
+        refuse(abi.encodeWithSelector(ISettlement.PricesMissing.selector, 0, DAY));
+        exchange.settle(p, entries, noRunCarry(), noPrices());
+    }
+
+    /// A stranger settles nobody by default: the highest account alone would leave all before it unsettled for ever, and so would newcomers in others' place.
+    function test_a_stranger_settles_nobody_by_default() external {
+        Posting memory p = byDefault();
+        RoundPrices[] memory prices = roundPrices();
+        bytes memory last = packed(prosumers.length - 1, prosumers.length);
+        vm.startPrank(stranger);
+        exchange.postDefault(p);
+        refuse(abi.encodeWithSelector(IAccessManaged.AccessManagedUnauthorized.selector, stranger));
+        exchange.settle(p, last, noRunCarry(), prices);
+        vm.stopPrank();
     }
 
     /// Entries are accounts alone, some in each call, ascending, of the zone, and no more than are to be settled.
@@ -165,9 +185,10 @@ contract DefaultsTest is CertifiedDay {
 
     function refuseSettle(bytes memory entries, address account) private {
         Posting memory p = byDefault();
+        RoundPrices[] memory prices = roundPrices();
         vm.prank(meterOperator);
         refuse(abi.encodeWithSelector(ISettlement.BadEntry.selector, account));
-        exchange.settle(p, entries, noRunCarry(), noPrices());
+        exchange.settle(p, entries, noRunCarry(), prices);
     }
 
     /// Those who meter later are corrected at the first prices that a quorum signs, within the bounds of the day's sessions; from then on those stay.

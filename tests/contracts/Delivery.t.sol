@@ -14,12 +14,13 @@ contract DeliveryTest is CertifiedDay {
         setUpCertified();
     }
 
-    /// The buyer is paid back the price of what it misses, and what it took all the same falls into its imbalance; the balancing party hands it on.
+    /// The buyer is paid back the price of what it misses, and what it took all the same falls into its imbalance: the balancing party earns the deficit.
     function test_what_is_not_delivered_is_paid_back() external {
         (int256 buyerHad, int256 balancerHad) = (freeOf(buyer), freeOf(balancer));
         RunCarry memory carry = settleBoth();
-        eq(freeOf(buyer) - buyerHad, 2000 * int256(uint256(BUY_RESERVE)), "its reserve; nothing else yet");
-        eq(freeOf(balancer) - balancerHad, 2 * LACKS * PRICE, "what the seller gave back");
+        eq(freeOf(buyer), buyerHad, "nothing yet, not even its reserve");
+        eq(freeOf(balancer), balancerHad, "nothing yet");
+        eq(carry.cashNano, 2 * LACKS * PRICE, "what the seller was not paid");
         certifyBoth(carry);
         int256 paid = 2 * LACKS * (PRICE - int256(DEFICIT));
         eq(freeOf(buyer) - buyerHad - 2000 * int256(uint256(BUY_RESERVE)), paid, "refund and imbalance");
@@ -39,13 +40,15 @@ contract DeliveryTest is CertifiedDay {
         stated[buyer] = [-LACKS, -LACKS];
         int256 cash = 2 * LACKS * (PRICE - int256(DEFICIT));
         vm.expectEmit(address(exchange));
-        emit IDelivery.AccountDelivered(buyer, -2 * LACKS, cash);
+        emit IDelivery.AccountDelivered(buyer, -2 * LACKS, cash, 2000 * uint256(BUY_RESERVE));
         vm.expectEmit(address(exchange));
-        emit IDelivery.PartCertified(0, DAY, 2 * LACKS, -cash, hashOf(statementOf(accountsOf(part))));
+        emit IDelivery.PartCertified(
+            0, DAY, 2 * LACKS, 2 * LACKS * int256(DEFICIT), hashOf(statementOf(accountsOf(part)))
+        );
         certify(dayPosting(), s, carry);
     }
 
-    /// What the seller gives back, and what the buyer is paid back, needs the prices of the round; nothing else does.
+    /// What the seller is paid, and what the buyer is paid back, needs the prices of the round; nothing else does.
     function test_prices_are_brought_where_they_are_needed() external {
         uint256 before = vm.snapshotState();
         vm.warp(AFTERWARDS);
@@ -163,7 +166,8 @@ contract DeliveryTest is CertifiedDay {
         (int256 had, int256 before) = (freeOf(buyer), stated[buyer][0]);
         certify(postingOf(entries, SURPLUS, DEFICIT), s, carry);
         int256 change = valueOf(before - lacking) - valueOf(before);
-        eq(freeOf(buyer) - had, 2 * (lacking * PRICE + change), "paid back");
+        int256 released = 2000 * int256(uint256(BUY_RESERVE));
+        eq(freeOf(buyer) - had - released, 2 * (lacking * PRICE + change), "paid back");
     }
 
     /// @dev The part before the buyer's, where nobody misses anything.

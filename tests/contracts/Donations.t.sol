@@ -3,12 +3,19 @@ pragma solidity ^0.8.30;
 
 import {SessionParams, Stage} from "../../contracts/interfaces/IAuction.sol";
 import {Carry, IClearing, Posted} from "../../contracts/interfaces/IClearing.sol";
-import {ROLE_NETWORK_OPERATOR, ROLE_OPERATOR, ROLE_PROSUMER} from "../../contracts/libraries/Member.sol";
+import {Posting} from "../../contracts/interfaces/IMetering.sol";
+import {ISettlement, RunCarry} from "../../contracts/interfaces/ISettlement.sol";
+import {
+    FLAG_DONOR,
+    ROLE_NETWORK_OPERATOR,
+    ROLE_OPERATOR,
+    ROLE_PROSUMER
+} from "../../contracts/libraries/Member.sol";
 import {Order} from "./support/Market.sol";
-import {MeteredDay} from "./support/MeteredDay.sol";
+import {SharedDay} from "./support/SharedDay.sol";
 
 /// @title Sales for somebody else's benefit, and sessions of flexibility
-contract DonationsTest is MeteredDay {
+contract DonationsTest is SharedDay {
     uint24 private epoch;
 
     function setUp() external {
@@ -17,6 +24,12 @@ contract DonationsTest is MeteredDay {
 
     function gift(address to) private view returns (Order memory o) {
         o = sell(SELLER, 1000, 100_000);
+        o.beneficiary = to;
+    }
+
+    /// @dev Of an account that is not metered: it is paid at the proof.
+    function partyGift(address to) private view returns (Order memory o) {
+        o = sell(BALANCER, 1000, 100_000);
         o.beneficiary = to;
     }
 
@@ -30,7 +43,7 @@ contract DonationsTest is MeteredDay {
     function test_proceeds_go_to_the_beneficiary() external {
         epoch = openRound(0);
         int256 kept = -1000 * int256(uint256(SELL_RESERVE));
-        Order[] memory orders = book(wish(), gift(secondBuyer));
+        Order[] memory orders = book(wish(), partyGift(secondBuyer));
         bytes32[] memory hashes = commit(epoch, orders);
         Posted memory posted = postedFor(orders);
         vm.prank(operator);
@@ -38,17 +51,76 @@ contract DonationsTest is MeteredDay {
         bytes memory records = recordsOf(epoch, orders);
         uint256[] memory lanes = new uint256[](1);
         lanes[0] = 1000;
-        bytes32 donated = hashOf(epoch, gift(secondBuyer));
+        bytes32 donated = hashOf(epoch, partyGift(secondBuyer));
         vm.expectEmit(address(exchange));
         emit IClearing.ProceedsDonated(secondBuyer, donated, 1000 * 150_000);
         vm.expectEmit(address(exchange));
-        emit IClearing.ScheduleCleared(seller, donated, kept, lanes);
+        emit IClearing.ScheduleCleared(balancer, donated, kept, lanes);
         vm.prank(operator);
         exchange.clear(epoch, 0, posted, noCarry(), records);
         close(epoch, posted, carryAfter(orders, hashes));
         eq(freeOf(secondBuyer), int256(RICH) + 1000 * 150_000, "given");
-        eq(freeOf(seller), int256(RICH) + kept, "kept");
-        eq(exchange.balanceOf(seller, obligationOf(0, 0)), 1000, "the seller delivers");
+        eq(freeOf(balancer), int256(RICH) + kept, "kept");
+        eq(exchange.balanceOf(balancer, obligationOf(0, 0)), 1000, "the seller delivers");
+    }
+
+    /// What is donated of a sale as produced is given when it is delivered, as far as it is; the seller's own sales of the session are its own.
+    /// forge-config: default.fuzz.runs = 64
+    function test_what_is_delivered_is_donated(uint32 a, bool both) external {
+        Order memory own = sell(SELLER, 500, 100_000);
+        own.nonce = 2;
+        trade(
+            0,
+            both ? book(buy(BUYER, 1500, 200_000), gift(secondBuyer), own) : book(wish(), gift(secondBuyer))
+        );
+        uint256 sold = both ? 1500 : 1000;
+        eq(freeOf(secondBuyer), int256(RICH), "nothing yet");
+        eq(freeOf(seller), int256(RICH) - int256(sold * PRODUCED_RESERVE), "kept");
+        isTrue(exchange.memberOf(seller).has(FLAG_DONOR), "noted");
+        int256 wh = int256(within(uint256(a), 0, sold));
+        int256 given = (wh < 1000 ? wh : int256(1000)) * 150_000;
+        int256[] memory metered = meteredOf(wh);
+        int256 had = freeOf(seller);
+        noteClaims();
+        RunCarry memory carry = settleAll(metered, 80_000, 240_000);
+        eq(freeOf(secondBuyer), int256(RICH) + given, "given");
+        eq(freeOf(seller) - had, int256(sold * PRODUCED_RESERVE) + wh * 150_000 - given, "the rest");
+        certifyAll(metered, carry, 80_000, 240_000);
+        requireConserved();
+    }
+
+    /// A gift says so, and the account's settlement leaves it out.
+    function test_a_delivered_gift_tells() external {
+        trade(0, book(wish(), gift(secondBuyer)));
+        int256[] memory metered = meteredOf(700);
+        vm.warp(AFTERWARDS);
+        Posting memory p = postingOf(entriesOfAll(metered), 80_000, 240_000);
+        postDay(p);
+        vm.expectEmit(address(exchange));
+        emit ISettlement.DeliveryDonated(secondBuyer, seller, 1, 700 * 150_000);
+        vm.expectEmit(address(exchange));
+        emit ISettlement.AccountSettled(seller, 0, 0, 1000 * PRODUCED_RESERVE);
+        exchange.settle(p, entriesOfAll(metered), noRunCarry(), roundPrices());
+    }
+
+    /// Sales of other sessions of the day are nobody's but the donor's.
+    function test_other_sessions_are_not_donated() external {
+        trade(0, book(wish(), gift(secondBuyer)));
+        Order memory later = sell(SELLER, 1000, 100_000);
+        trade(1, book(wish(), later));
+        runDay(meteredOf(2000), 80_000, 240_000);
+        eq(freeOf(secondBuyer), int256(RICH) + 1000 * 150_000, "given once");
+        eq(freeOf(seller), int256(RICH) + 1000 * 150_000, "earned once");
+        requireConserved();
+    }
+
+    /// @dev The seller at `wh`, the buyer at what it bought, everyone else at zero.
+    function meteredOf(int256 wh) private view returns (int256[] memory list) {
+        list = new int256[](prosumers.length);
+        for (uint256 i; i < list.length; ++i) {
+            if (prosumers[i] == seller) list[i] = wh;
+            if (prosumers[i] == buyer) list[i] = -1000;
+        }
     }
 
     /// What a sale costs (a negative price) stays its trader's.
@@ -58,8 +130,11 @@ contract DonationsTest is MeteredDay {
         Order memory paid = wish();
         paid.limit[0] = -100_000;
         trade(0, book(paid, costly));
+        isTrue(!exchange.memberOf(seller).has(FLAG_DONOR), "nothing is to be given");
+        runDay(meteredOf(1000), 80_000, 240_000);
         eq(freeOf(secondBuyer), int256(RICH), "nothing is given");
-        eq(freeOf(seller), int256(RICH) - 1000 * (150_000 + int256(uint256(SELL_RESERVE))), "the seller pays");
+        eq(freeOf(seller), int256(RICH) - 1000 * 150_000, "the seller pays");
+        requireConserved();
     }
 
     /// A donation of a void session never was.
@@ -122,14 +197,13 @@ contract DonationsTest is MeteredDay {
         for (uint256 i; i < metered.length; ++i) {
             if (prosumers[i] == poor) metered[i] = -100;
         }
-        provedRounds = 0;
         settleAll(metered, 240_000, 240_000);
         eq(freeOf(poor), -100 * 240_000, "owed");
         eq(exchange.totalNegative(), 100 * 240_000, "and counted");
 
         uint32 next = DAY + 48 * 10;
         openDay(next, 1);
-        clearOn(next, 0, book(onDay(wish(), next), onDay(gift(poor), next)));
+        clearOn(next, 0, book(onDay(wish(), next), onDay(partyGift(poor), next)));
         eq(freeOf(poor), 1000 * 150_000 - 100 * 240_000, "what is left of the gift");
         eq(exchange.totalNegative(), 100 * 240_000, "counted until it is touched");
         if (byTrading) {
@@ -149,12 +223,11 @@ contract DonationsTest is MeteredDay {
         for (uint256 i; i < metered.length; ++i) {
             if (prosumers[i] == poor) metered[i] = -10_000;
         }
-        provedRounds = 0;
         settleAll(metered, 240_000, 240_000);
         uint32 next = DAY + 48 * 10;
         openDay(next, 1);
-        clearOn(next, 0, book(onDay(wish(), next), onDay(gift(poor), next)));
-        clearOn(next, 1, book(onDay(wish(), next), onDay(gift(poor), next)));
+        clearOn(next, 0, book(onDay(wish(), next), onDay(partyGift(poor), next)));
+        clearOn(next, 1, book(onDay(wish(), next), onDay(partyGift(poor), next)));
         // The second gift touched the account: the first is folded in and counted.
         eq(exchange.totalNegative(), uint256(10_000 * 240_000 - 1000 * 150_000), "after the first");
         exchange.deposit(poor, 0);
@@ -227,7 +300,6 @@ contract DonationsTest is MeteredDay {
         eq(freeOf(seller), int256(RICH) + 1000 * 150_000, "paid at clearing");
         eq(freeOf(networkOperator), int256(RICH) - 1000 * 150_000, "by the network");
         eq(exchange.memberOf(seller).held(), 0, "no energy is held");
-        provedRounds = 0;
         settleAll(new int256[](prosumers.length), 80_000, 240_000);
         eq(freeOf(seller), int256(RICH) + 1000 * 150_000, "settlement of energy passes it over");
     }

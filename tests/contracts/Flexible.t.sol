@@ -103,7 +103,7 @@ contract FlexibleTest is Market {
         eq(exchange.balanceOf(buyer, claimOf(0, 0)), 1000, "all in the first window");
         eq(exchange.balanceOf(buyer, claimOf(0, 1)), 0, "nothing in the second");
         eq(freeOf(buyer), int256(RICH) - 1000 * (125_000 + int256(uint256(BUY_RESERVE))), "paid");
-        eq(freeOf(seller), int256(RICH) + 1000 * (125_000 - int256(uint256(SELL_RESERVE))), "earned");
+        eq(freeOf(seller), int256(RICH) - 1000 * int256(PRODUCED_RESERVE), "paid when it delivers");
     }
 
     /// What is claimed to be supported by flexible orders is what was found.

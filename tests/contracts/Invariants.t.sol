@@ -4,11 +4,11 @@ pragma solidity ^0.8.30;
 import {SessionParams, Stage} from "../../contracts/interfaces/IAuction.sol";
 import {Carry, Posted} from "../../contracts/interfaces/IClearing.sol";
 import {Order} from "./support/Market.sol";
-import {MeteredDay} from "./support/MeteredDay.sol";
+import {SharedDay} from "./support/SharedDay.sol";
 import {Checks} from "./support/Vm.sol";
 
 /// @title Community: what members, operator and guardian may do in any order, over one day of two windows
-contract Community is MeteredDay {
+contract Community is SharedDay {
     uint8 private constant MOST_ROUNDS = 5;
 
     uint24 private underway;
@@ -88,7 +88,7 @@ contract Community is MeteredDay {
             address account = vm.addr(orders[i].key);
             (uint256 withdrawing,) = exchange.withdrawalOf(account);
             uint256 cover = uint256(orders[i].quantityWh[0]) + orders[i].quantityWh[1];
-            cover *= uint256(params.sellReserve) + 400_000;
+            cover *= PRODUCED_RESERVE;
             if (freeOf(account) >= int256(cover + withdrawing)) orders[count++] = orders[i];
         }
         list = new Order[](count);
@@ -142,9 +142,8 @@ contract Community is MeteredDay {
         }
         surplus = int32(within(int256(surplus), -500_000, 900_000));
         deficit = int32(within(int256(deficit), surplus, 900_000));
-        provedRounds = rounds;
         settled = true;
-        settleAll(metered, surplus, deficit);
+        runDay(metered, surplus, deficit);
         ++done[7];
     }
 
@@ -176,7 +175,7 @@ contract Community is MeteredDay {
     }
 
     /// @dev Claims and obligations balance in every round and window.
-    /// @return cash free and reserved cash of all, with what unsettled tokens keep reserved
+    /// @return cash free and reserved cash of all, with what unsettled tokens keep reserved and what is not paid for them yet
     function allCash() external view returns (int256 cash) {
         for (uint256 i; i < members(); ++i) {
             (int256 free, uint256 reserved,,) = exchange.cashOf(memberAt(i));
@@ -186,9 +185,17 @@ contract Community is MeteredDay {
             for (uint256 w; w < 2; ++w) {
                 (uint256 claims, uint256 obligations) = tokens(round, w);
                 eq(claims, obligations, "claims and obligations balance");
-                cash += int256(claims * BUY_RESERVE + obligations * SELL_RESERVE);
+                cash += int256(claims * BUY_RESERVE) + kept(round, w, obligations);
             }
         }
+    }
+
+    /// @dev What is kept of sales, those as produced of metered accounts with what they will be paid.
+    function kept(uint8 round, uint256 w, uint256 obligations) private view returns (int256 nano) {
+        if (obligations == 0) return 0;
+        uint256 unmetered = exchange.balanceOf(balancer, obligationOf(round, w));
+        int256 each = int256(PRODUCED_RESERVE) + priceOf(round, 0, w);
+        return int256(unmetered * SELL_RESERVE) + int256(obligations - unmetered) * each;
     }
 
     function held() external view returns (int256) {

@@ -44,7 +44,7 @@ contract PermissionsTest is MeteredDay {
 
     /// Membership, meter keys and oracle nodes are the registrar's alone.
     function test_membership_is_the_registrars() external {
-        bytes[] memory calls = new bytes[](9);
+        bytes[] memory calls = new bytes[](8);
         calls[0] = abi.encodeCall(IAccounts.registerMember, (stranger, 0, 1, 0, 1, false));
         calls[1] = abi.encodeCall(IAccounts.changeMember, (buyer, 0, 1, false));
         calls[2] = abi.encodeCall(IMeters.registerMeter, (bytes32(0), buyer, bytes32(0), bytes32(0)));
@@ -53,25 +53,38 @@ contract PermissionsTest is MeteredDay {
         calls[5] = abi.encodeCall(IMetering.setQuorum, (1));
         calls[6] = abi.encodeCall(IMeters.rotateMeter, (bytes32(0), bytes32(0), bytes32(0), 0));
         calls[7] = abi.encodeCall(IChallenges.setChallengeBond, (1));
-        calls[8] = abi.encodeCall(IMetering.setSharing, (true));
         only(registrar, membershipFunctions(), calls);
     }
 
-    /// Postings and runs are the settler's alone.
-    function test_settlement_is_the_settlers() external {
+    /// Postings, what is set aside for them, and who is settled when of a day by default are the settler's alone.
+    function test_postings_are_the_settlers() external {
+        Posting memory p = postingOf("", 0, 0);
+        Correction memory correction;
+        bytes[] memory calls = new bytes[](5);
+        calls[0] = abi.encodeCall(IMetering.postMetering, (p, new bytes[](0)));
+        calls[1] = abi.encodeCall(ICorrections.postCorrection, (correction, new bytes[](0)));
+        calls[2] = abi.encodeCall(IChallenges.bondOracles, (1));
+        calls[3] = abi.encodeCall(IChallenges.unbondOracles, (1));
+        Posting memory unposted = postingOf("", 0, 0);
+        unposted.sequence = type(uint32).max;
+        calls[4] = abi.encodeCall(ISettlement.settle, (unposted, "", noRunCarry(), noPrices()));
+        only(meterOperator, meteringFunctions(), calls);
+    }
+
+    /// Whoever sends them, runs do what a quorum signed and nothing else: nobody can hold one up.
+    function test_runs_are_anyones() external {
         Posting memory p = postingOf("", 0, 0);
         RunCarry memory carry = noRunCarry();
         Correction memory correction;
         Statement memory statement;
-        bytes[] memory calls = new bytes[](7);
-        calls[0] = abi.encodeCall(IMetering.postMetering, (p, new bytes[](0)));
-        calls[1] = abi.encodeCall(ISettlement.settle, (p, "", carry, noPrices()));
-        calls[2] = abi.encodeCall(IDelivery.certify, (p, statement, carry, noPrices()));
-        calls[3] = abi.encodeCall(ICorrections.postCorrection, (correction, new bytes[](0)));
-        calls[4] = abi.encodeCall(ICorrections.correct, (correction, statement, ""));
-        calls[5] = abi.encodeCall(IChallenges.bondOracles, (1));
-        calls[6] = abi.encodeCall(IChallenges.unbondOracles, (1));
-        only(meterOperator, meteringFunctions(), calls);
+        vm.startPrank(stranger);
+        refuse(abi.encodeWithSelector(ISettlement.WrongPosting.selector, 0, DAY));
+        exchange.settle(p, "", carry, noPrices());
+        refuse(abi.encodeWithSelector(ISettlement.WrongPosting.selector, 0, DAY));
+        exchange.certify(p, statement, carry, noPrices());
+        refuse(abi.encodeWithSelector(ICorrections.WrongCorrection.selector, 0, 0));
+        exchange.correct(correction, statement, "");
+        vm.stopPrank();
     }
 
     /// The pause is the guardian's alone.

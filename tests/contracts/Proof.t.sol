@@ -33,7 +33,7 @@ contract ProofTest is Forest {
         emit IProof.NetworkPaid(epoch, RENT);
         finish();
         eq(freeOf(networkOperator), int256(RICH) + RENT, "the network is paid");
-        int256 sold = int256(FLOW) * (100_000 - int256(uint256(SELL_RESERVE)));
+        int256 sold = -int256(FLOW) * int256(PRODUCED_RESERVE);
         int256 bought = int256(FLOW) * (200_000 + int256(uint256(BUY_RESERVE)));
         eq(freeOf(seller), int256(RICH) + sold, "the seller gets its limit");
         eq(freeOf(buyer), int256(RICH) - bought, "the buyer pays its limit");

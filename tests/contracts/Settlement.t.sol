@@ -2,11 +2,15 @@
 pragma solidity ^0.8.30;
 
 import {IAuction, SessionParams, Stage} from "../../contracts/interfaces/IAuction.sol";
+import {IDelivery} from "../../contracts/interfaces/IDelivery.sol";
 import {Posting} from "../../contracts/interfaces/IMetering.sol";
 import {ISettlement, RunCarry, RunStage} from "../../contracts/interfaces/ISettlement.sol";
+import {Statement} from "../../contracts/interfaces/IStatements.sol";
 import {MeteredDay} from "./support/MeteredDay.sol";
 
 contract SettlementTest is MeteredDay {
+    int256 private constant SOLD = 1000 * 150_000;
+
     int256 private sellerBefore;
     int256 private buyerBefore;
     int256 private balancerBefore;
@@ -27,13 +31,14 @@ contract SettlementTest is MeteredDay {
         }
     }
 
-    /// @dev What the seller's imbalance earned, its reserve aside.
+    /// @dev What the seller earned, its reserve aside.
     function sellerEarned() private view returns (int256) {
-        return freeOf(seller) - sellerBefore - 1000 * int256(uint256(SELL_RESERVE));
+        return freeOf(seller) - sellerBefore - 1000 * int256(PRODUCED_RESERVE);
     }
 
+    /// @dev What its imbalance earned: its reserve waits for `certify`.
     function buyerEarned() private view returns (int256) {
-        return freeOf(buyer) - buyerBefore - 1000 * int256(uint256(BUY_RESERVE));
+        return freeOf(buyer) - buyerBefore;
     }
 
     // --- signs
@@ -50,38 +55,53 @@ contract SettlementTest is MeteredDay {
         eq(buyerEarned(), 5000, "nano");
     }
 
-    /// Sold 1000 Wh as produced, delivered 900: the price of 100 goes back, and there is no imbalance.
-    function test_what_is_not_produced_is_given_back() external {
-        settleAll(metered(900, -1000), 80, 80);
-        eq(sellerEarned(), -100 * 150_000, "nano");
-        eq(freeOf(balancer) - balancerBefore, 100 * 150_000, "for whoever bought it");
+    /// Sold 1000 Wh as produced, delivered 900: those are paid for, the rest is nobody's imbalance, and waits for `certify`.
+    function test_what_is_not_produced_is_not_paid() external {
+        RunCarry memory carry = settleAll(metered(900, -1000), 80, 80);
+        eq(sellerEarned(), 900 * 150_000, "nano");
+        eq(freeOf(balancer), balancerBefore, "nothing to balance");
+        eq(carry.cashNano, 100 * 150_000, "what the buyer paid for the rest");
     }
 
     /// Delivered 100 Wh more, at 80 micro/kWh: 8 micro are earned; at -50 they cost 5.
     function test_a_surplus_is_the_mirror() external {
         uint256 before = vm.snapshotState();
         settleAll(metered(1100, -1000), 80, 80);
-        eq(sellerEarned(), 8000, "at a positive price");
+        eq(sellerEarned(), SOLD + 8000, "at a positive price");
         vm.revertToState(before);
         settleAll(metered(1100, -1000), -50, -50);
-        eq(sellerEarned(), -5000, "at a negative price");
+        eq(sellerEarned(), SOLD - 5000, "at a negative price");
     }
 
     /// A surplus earns the surplus price, a shortfall costs the deficit price.
     function test_dual_prices() external {
         uint256 before = vm.snapshotState();
         settleAll(metered(1100, -1000), 80_000, 240_000);
-        eq(sellerEarned(), 100 * 80_000, "surplus");
+        eq(sellerEarned(), SOLD + 100 * 80_000, "surplus");
         vm.revertToState(before);
         settleAll(metered(1000, -1100), 80_000, 240_000);
         eq(buyerEarned(), -100 * 240_000, "deficit");
     }
 
-    /// Who meters what was contracted gets its reserve back and no more.
+    /// Who meters what was contracted gets its reserve back and no more, a buyer of energy as produced when the day is certified.
     function test_balanced_accounts_get_their_reserves_back() external {
-        settleAll(metered(1000, -1000), 80_000, 240_000);
-        eq(freeOf(seller), int256(RICH) + 1000 * 150_000, "the seller sold at the price");
-        eq(freeOf(buyer), int256(RICH) - 1000 * 150_000, "the buyer bought at the price");
+        int256[] memory wh = metered(1000, -1000);
+        RunCarry memory carry = settleAll(wh, 80_000, 240_000);
+        eq(freeOf(seller), int256(RICH) + SOLD, "the seller sold at the price");
+        eq(freeOf(buyer), int256(RICH) - SOLD - 1000 * int256(uint256(BUY_RESERVE)), "the buyer waits");
+        bytes memory entries;
+        for (uint256 i; i < wh.length; ++i) {
+            entries = bytes.concat(entries, entry(prosumers[i], wh[i]));
+        }
+        Statement memory s = statementOf(accountsFrom(0, wh.length));
+        vm.expectEmit(address(exchange));
+        emit IDelivery.AccountDelivered(buyer, 0, 0, 1000 * uint256(BUY_RESERVE));
+        vm.expectEmit(address(exchange));
+        emit IDelivery.PartCertified(0, DAY, 0, 0, hashOf(s));
+        vm.expectEmit(address(exchange));
+        emit IDelivery.RunCertified(0, DAY, 0);
+        certify(postingOf(entries, 80_000, 240_000), s, carry);
+        eq(freeOf(buyer), int256(RICH) - SOLD, "the buyer bought at the price");
         eq(freeOf(balancer), balancerBefore, "nothing is left to balance");
     }
 
@@ -91,12 +111,12 @@ contract SettlementTest is MeteredDay {
         int256 byBuyer = within(int256(b), -1_000_000, 1_000_000);
         int32 surplus = int32(within(int256(low), -500_000, 900_000));
         int32 deficit = int32(within(int256(high), surplus, 900_000));
-        settleAll(metered(bySeller, byBuyer), surplus, deficit);
-        int256 sum = freeOf(balancer);
+        RunCarry memory carry = settleAll(metered(bySeller, byBuyer), surplus, deficit);
+        int256 sum = freeOf(balancer) + carry.cashNano + 1000 * int256(uint256(BUY_RESERVE));
         for (uint256 i; i < prosumers.length; ++i) {
             sum += freeOf(prosumers[i]);
         }
-        eq(sum, int256(token.balanceOf(address(exchange))), "all cash");
+        eq(sum, int256(token.balanceOf(address(exchange))), "all cash, with what waits for certify");
         eq(
             freeOf(balancer) - balancerBefore,
             -cashOfRun(bySeller, byBuyer, surplus, deficit),
@@ -111,8 +131,7 @@ contract SettlementTest is MeteredDay {
     {
         int256 delivered = bySeller < 0 ? int256(0) : bySeller < 1000 ? bySeller : int256(1000);
         (int256 one, int256 two) = (bySeller - delivered, byBuyer + 1000);
-        return (delivered - 1000) * 150_000 + one * (one > 0 ? surplus : deficit) + two
-            * (two > 0 ? surplus : deficit);
+        return one * (one > 0 ? surplus : deficit) + two * (two > 0 ? surplus : deficit);
     }
 
     // --- parts
@@ -123,8 +142,8 @@ contract SettlementTest is MeteredDay {
         (Posting memory p, bytes[] memory parts, RunCarry memory carry) = postHalves(metered(900, -1200), cut);
         settle(p, parts[0], noRunCarry());
         settle(p, parts[1], carry);
-        eq(sellerEarned(), -100 * 150_000, "seller");
-        eq(freeOf(balancer) - balancerBefore, 100 * 150_000 + 200 * 240_000, "balancing party");
+        eq(sellerEarned(), 900 * 150_000, "seller");
+        eq(freeOf(balancer) - balancerBefore, 200 * 240_000, "balancing party");
     }
 
     /// A part is settled once, in its place, as it was signed.
@@ -161,7 +180,8 @@ contract SettlementTest is MeteredDay {
         exchange.settle(p, parts[0], noRunCarry(), roundPrices());
         refuse(refusal);
         exchange.settle(p, parts[1], noRunCarry(), roundPrices());
-        uint256 which = seed % 5;
+        uint256 which = seed % 6;
+        if (which == 5) carry.pots[seed / 5 % carry.pots.length] ^= 1 << (seed >> 248);
         if (which == 0) carry.tallies[seed / 5 % carry.tallies.length] ^= 1 << (seed >> 248);
         if (which == 1) ++carry.imbalanceWh;
         if (which == 2) ++carry.cashNano;
@@ -171,7 +191,7 @@ contract SettlementTest is MeteredDay {
         exchange.settle(p, parts[1], carry, roundPrices());
     }
 
-    /// Words cannot wander between the carry's tallies and its sums, though they would hash the same in one row.
+    /// Words cannot wander between the carry's tallies, pots and sums, though they would hash the same in one row.
     function test_carried_tallies_have_their_length() external {
         (Posting memory p, bytes[] memory parts, RunCarry memory carry) = postHalves(metered(1000, -1000), 1);
         settle(p, parts[0], noRunCarry());
@@ -184,6 +204,13 @@ contract SettlementTest is MeteredDay {
         (carry.imbalanceWh, carry.cashNano) = (carry.cashNano, int256(uint256(uint160(carry.lastAccount))));
         bytes memory refusal = abi.encodeWithSelector(ISettlement.WrongRunCarry.selector, 0, DAY);
         vm.startPrank(meterOperator);
+        refuse(refusal);
+        exchange.settle(p, parts[1], carry, roundPrices());
+        (carry.tallies, carry.pots) = (new uint256[](2 * tallies.length), new uint256[](0));
+        for (uint256 i; i < tallies.length; ++i) {
+            carry.tallies[i] = tallies[i];
+        }
+        (carry.imbalanceWh, carry.cashNano) = (0, 0);
         refuse(refusal);
         exchange.settle(p, parts[1], carry, roundPrices());
     }
@@ -254,7 +281,6 @@ contract SettlementTest is MeteredDay {
     /// The balancing party's own trades are settled with the run: its reserves return and its tokens end.
     function test_the_balancing_partys_trades_settle_too() external {
         trade(1, book(buy(SECOND_BUYER, 500, 200_000), sell(BALANCER, 500, 100_000)));
-        provedRounds = 2;
         int256 before = freeOf(balancer);
         settleAll(metered(1000, -1000), 80_000, 240_000);
         // The second buyer took nothing: its surplus of 500 Wh is what the balancing party did not deliver.

@@ -134,8 +134,11 @@ contract SettlementRulesTest is Checks {
 
     // --- certificates
 
-    /// Cumulative rounding: shares sum to what is lacking, and to what is certified, exactly, and none exceeds its claim.
-    function test_shares_sum_exactly(uint32[] calldata seeds, uint256 short, uint256 amount) external view {
+    /// Cumulative rounding: shares sum to what is lacking, to its refunds, and to what is certified, exactly, and none exceeds its claim.
+    function test_shares_sum_exactly(uint32[] calldata seeds, uint256 short, uint256 amount, uint256 refunds)
+        external
+        view
+    {
         uint256[] memory claims = new uint256[](seeds.length < 30 ? seeds.length : 30);
         uint256 total;
         for (uint256 i; i < claims.length; ++i) {
@@ -143,14 +146,18 @@ contract SettlementRulesTest is Checks {
         }
         short = within(short, 0, total);
         amount = within(amount, 0, total - short);
-        Certificates.Share[] memory parts = libraries.shares(claims, short, amount);
-        (uint256 lacking, uint256 sum) = (0, 0);
+        refunds = within(refunds, 0, short << 30);
+        Certificates.Share[] memory parts = libraries.shares(claims, short, refunds, amount);
+        (uint256 lacking, uint256 sum, uint256 money) = (0, 0, 0);
         for (uint256 i; i < parts.length; ++i) {
             (lacking, sum) = (lacking + parts[i].short, sum + parts[i].certified);
+            money += parts[i].refund;
+            if (parts[i].short == 0) eq(parts[i].refund, 0, "nothing for nothing");
             uint256 all = parts[i].short + parts[i].certified + parts[i].uncertified;
             eq(all, claims[i], "the whole claim, and no more");
         }
         eq(lacking, short, "lacking");
+        eq(money, refunds, "refunds");
         eq(sum, amount, "certified");
     }
 
@@ -162,7 +169,7 @@ contract SettlementRulesTest is Checks {
 
         // Claims 100 of each; delivered: 5 firm 250, 3 firm 0, 3 as produced 10, none 500.
         uint256[] memory tallies = listOf(tally(100, 500), tally(100, 10), tally(100, 0), tally(100, 250));
-        uint256[] memory amounts = libraries.certified(tallies, 1, codes, 4);
+        (,, uint256[] memory amounts) = libraries.shared(tallies, listOf(0, 0, 0, 0), 1, codes, 4);
         eq(abi.encode(amounts), abi.encode(listOf(0, 60, 100, 100)), "what is left serves the next");
     }
 
@@ -176,7 +183,7 @@ contract SettlementRulesTest is Checks {
         for (uint256 q; q < 4; ++q) {
             tallies[q] = tally(claims[q], delivered[q]);
         }
-        uint256[] memory amounts = libraries.certified(tallies, 1, codes, 4);
+        (,, uint256[] memory amounts) = libraries.shared(tallies, listOf(0, 0, 0, 0), 1, codes, 4);
         for (uint256 q; q < 4; ++q) {
             isTrue(amounts[q] <= claims[q], "at most the claims");
         }
@@ -189,12 +196,69 @@ contract SettlementRulesTest is Checks {
     /// What as-produced sellers lack is missed by their quality's claims, the best first, and what those leave by the next; firm ones make up for theirs.
     function test_shortfalls_go_from_the_best_to_the_least() external view {
         bytes16 codes = hex"00030b0d"; // none, 3 as produced, 3 firm, 5 firm
-        // Claims 100, 30, 100, 100; lacking: 20 of none, 50 of 3 as produced, 70 of 3 firm.
+        // Claims 100, 30, 100, 100; lacking: 20 of none at 7 a Wh, 50 of 3 as produced at 11, 70 of 3 firm.
         uint256[] memory tallies = listOf(100 | 20 << 64, 30 | 50 << 64, 100 | 70 << 64, 100);
-        uint256[] memory amounts = libraries.shortfalls(tallies, 1, codes, 4);
-        eq(abi.encode(amounts), abi.encode(listOf(40, 30, 0, 0)), "20 that nobody claims go on");
-        amounts = libraries.certified(tallies, 1, codes, 4);
+        uint256[] memory pots = listOf(20 * 7, 50 * 11, 0, 0);
+        (uint256[] memory short, uint256[] memory refunds, uint256[] memory amounts) =
+            libraries.shared(tallies, pots, 1, codes, 4);
+        eq(abi.encode(short), abi.encode(listOf(40, 30, 0, 0)), "20 that nobody claims go on");
+        eq(abi.encode(refunds), abi.encode(listOf(20 * 7 + 20 * 11, 30 * 11, 0, 0)), "and what they cost");
         eq(abi.encode(amounts), abi.encode(listOf(0, 0, 0, 0)), "nothing is delivered");
+    }
+
+    /// Whatever is lacking at whatever prices, no more is shared than is lacking, nor more refunded than was not paid for it; and all of it where claims bear it all.
+    function test_no_more_is_refunded_than_was_not_paid(
+        uint32[4] calldata claims,
+        uint32[4] calldata lacks,
+        uint32[4] calldata values
+    ) external view {
+        bytes16 codes = hex"00030b05"; // none, 3 as produced, 3 firm, 5 as produced
+        (uint256[] memory tallies, uint256[] memory pots) = (new uint256[](4), new uint256[](4));
+        (uint256 lost, uint256 unpaid, uint256 room) = (0, 0, 0);
+        for (uint256 q; q < 4; ++q) {
+            tallies[q] = claims[q] | uint256(lacks[q]) << 64;
+            if (q == 2) continue;
+            pots[q] = uint256(lacks[q]) * (values[q] >> 2);
+            (lost, unpaid, room) = (lost + lacks[q], unpaid + pots[q], room + claims[q]);
+        }
+        (uint256[] memory short, uint256[] memory refunds,) = libraries.shared(tallies, pots, 1, codes, 4);
+        eq(short[2] + refunds[2], 0, "firm claims bear nothing");
+        (uint256 borne, uint256 refunded) = (0, 0);
+        for (uint256 q; q < 4; ++q) {
+            isTrue(short[q] <= claims[q], "at most the claims");
+            (borne, refunded) = (borne + short[q], refunded + refunds[q]);
+        }
+        isTrue(borne <= lost && refunded <= unpaid, "no more than there is");
+        bool least = uint256(claims[0]) >= lost;
+        if (least) eq(borne, lost, "all is borne");
+        if (borne == lost) eq(refunded, unpaid, "all is refunded");
+    }
+
+    /// Deliveries as produced are valued four windows at a time as they are one by one, and allotted as all obligations are.
+    function test_deliveries_are_valued_alike(
+        uint32[4] calldata obligations,
+        uint32[4] calldata injected,
+        int32[4] calldata prices
+    ) external view {
+        uint256 source;
+        uint256 delivered;
+        uint256 worth;
+        uint256[4] memory values;
+        for (uint256 w; w < 4; ++w) {
+            uint256 left = injected[w] >> 2;
+            source |= left << (224 - 32 * w);
+            values[w] = uint256(within(int256(prices[w]), -(1 << 29) + 1, (1 << 29) - 1) + (1 << 29));
+            uint256 some = obligations[w] < left ? obligations[w] : left;
+            (delivered, worth) = (delivered + some, worth + some * values[w]);
+        }
+        (uint256 wh, uint256 earned, uint256 each) = libraries.produced(bytes32(source), obligations, values);
+        eq(wh, delivered, "delivered");
+        eq(earned, worth, "worth");
+        worth = 0;
+        for (uint256 w; w < 4; ++w) {
+            worth += obligations[w] * values[w];
+        }
+        eq(each, worth, "of all that was sold");
     }
 
     /// @dev Of a quality whose sellers deliver all they sold.

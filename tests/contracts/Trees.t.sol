@@ -91,8 +91,6 @@ contract TreesTest is World {
         }
         vm.prank(registrar);
         exchange.setQuorum(2);
-        vm.prank(registrar);
-        exchange.setSharing(true);
         openDay(day, dayWindows);
     }
 

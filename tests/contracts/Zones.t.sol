@@ -5,6 +5,7 @@ import {IAuction, SessionParams} from "../../contracts/interfaces/IAuction.sol";
 import {Grid} from "../../contracts/interfaces/IDays.sol";
 import {IMetering, Posting} from "../../contracts/interfaces/IMetering.sol";
 import {ISettlement, RoundPrices, RunCarry, RunStage} from "../../contracts/interfaces/ISettlement.sol";
+import {Statement} from "../../contracts/interfaces/IStatements.sol";
 import {ROLE_PROSUMER} from "../../contracts/libraries/Member.sol";
 import {Forest} from "./support/Forest.sol";
 
@@ -49,8 +50,9 @@ contract ZonesTest is Forest {
         postDay(postingIn(zone, 1));
     }
 
+    /// @dev Of a day without rounds.
     function carry() private pure returns (RunCarry memory c) {
-        c.tallies = new uint256[](2);
+        (c.tallies, c.pots) = (new uint256[](0), new uint256[](0));
     }
 
     function settleZone(uint32 zone, bool first) private {
@@ -179,7 +181,7 @@ contract ZonesTest is Forest {
         if (which == 0) wrong.lastAccount = secondBuyer;
         if (which == 1) wrong.parts = 1;
         if (which == 2) wrong.imbalanceWh = 1;
-        if (which == 3) wrong = noRunCarry();
+        if (which == 3) wrong.cashNano = 1;
         Posting memory p = postingIn(1, 1);
         bytes memory entries = entry(memberIn(1), 0);
         vm.prank(meterOperator);
@@ -201,30 +203,99 @@ contract ZonesTest is Forest {
         (p.day, p.firstWindow, p.gridVersion) = (LATER, LATER, 2);
     }
 
-    /// What was traded between zones settles to nothing over all of them.
+    /// What was traded between zones settles to nothing over all of them. A buyer whom a line prices higher is paid back what the seller was not paid: what the
+    /// line earned by it stays earned.
     function test_trades_between_zones_settle() external {
         vm.warp(GATE - 1);
         proveForest();
         vm.warp(AFTERWARDS);
-        int256 before = freeOf(balancer);
+        (int256 sellerHad, int256 buyerHad, int256 before) = (freeOf(seller), freeOf(buyer), freeOf(balancer));
         RunCarry memory c = carry();
         for (uint32 zone; zone < 3; ++zone) {
-            int256 wh = zone == 0 ? int256(0) : zone == 1 ? int256(500) : -int256(FLOW);
-            Posting memory p = postingOf(entry(memberIn(zone), wh), 80_000, 240_000);
-            (p.zone, p.accounts) = (zone, 1);
-            postDay(p);
-            RoundPrices[] memory prices = new RoundPrices[](1);
-            prices[0] = RoundPrices(postedOf(zone).energyPotentials, headerWords());
-            vm.prank(meterOperator);
-            exchange.settle(p, entry(memberIn(zone), wh), zone == 0 ? noRunCarry() : c, prices);
+            postDay(postingOn(zone));
+            vm.prank(stranger);
+            exchange.settle(postingOn(zone), entryIn(zone), zone == 0 ? noRunCarry() : c, pricesIn(zone));
+            if (zone == 0) (c.tallies, c.pots) = (new uint256[](2), new uint256[](2));
             if (zone != 1) continue;
             c.tallies[0] = FLOW << 64 | 500 << 128;
-            c.cashNano = -100 * 100_000;
+            c.pots[0] = 100 * 100_000;
         }
         (RunStage stage,,) = exchange.runOf(2, DAY);
         isTrue(stage == RunStage.Settled, "the last zone ends the run");
-        eq(freeOf(balancer) - before, 100 * 100_000, "the balancing party takes the other side");
+        eq(freeOf(seller) - sellerHad, 500 * 100_000 + 600 * int256(PRODUCED_RESERVE), "paid for 500");
+        eq(freeOf(balancer), before, "nothing to balance");
+        c.tallies[0] += FLOW;
+        c.cashNano = 100 * 100_000;
+        for (uint32 zone; zone < 3; ++zone) {
+            stated[memberIn(zone)] = [int256(0)];
+            Statement memory s = statementOf(oneOf(memberIn(zone)));
+            if (zone == 2) s.rows = rowOf(buyer);
+            exchange.certify(postingOn(zone), s, c, pricesIn(zone));
+        }
+        int256 took = 100 * 240_000;
+        int256 back = 100 * 100_000 - took + 600 * int256(uint256(BUY_RESERVE));
+        eq(freeOf(buyer) - buyerHad, back, "the seller's price, the deficit, and its reserve");
+        eq(freeOf(balancer) - before, took, "the balancing party earns the deficit and nothing else");
         int256 sum = freeOf(balancer) + freeOf(networkOperator) + freeOf(secondBuyer);
         eq(sum + freeOf(seller) + freeOf(buyer), int256(token.balanceOf(address(exchange))), "all cash");
+    }
+
+    /// A seller behind a full line that delivers nothing, and a network operator that is its friend: what the line earned of the buyer's price stays earned,
+    /// and nothing else is theirs. At a negative price the seller pays all of it, so that what comes out is what the buyer paid.
+    function test_lines_keep_what_energy_that_never_flowed_earned(bool negative) external {
+        if (negative) ask(-1_900_000);
+        vm.warp(GATE - 1);
+        int256 friends = freeOf(seller) + freeOf(networkOperator);
+        (int256 buyerHad, int256 before) = (freeOf(buyer), freeOf(balancer));
+        proveForest();
+        vm.warp(AFTERWARDS);
+        RunCarry memory c = carry();
+        for (uint32 zone; zone < 3; ++zone) {
+            Posting memory p = idlePosting(zone);
+            postDay(p);
+            exchange.settle(p, entry(memberIn(zone), 0), zone == 0 ? noRunCarry() : c, pricesIn(zone));
+            if (zone == 0) (c.tallies, c.pots) = (new uint256[](2), new uint256[](2));
+            if (zone != 1) continue;
+            (c.tallies[0], c.pots[0]) = (FLOW << 64, negative ? 0 : FLOW * 100_000);
+        }
+        c.tallies[0] += FLOW;
+        // The buyer took nothing: for now it is long.
+        (c.imbalanceWh, c.cashNano) = (int256(FLOW), int256(c.pots[0]));
+        for (uint32 zone; zone < 3; ++zone) {
+            stated[memberIn(zone)] = [zone == 2 ? int256(FLOW) : int256(0)];
+            Statement memory s = statementOf(oneOf(memberIn(zone)));
+            if (zone == 2) s.rows = rowOf(buyer);
+            exchange.certify(idlePosting(zone), s, c, pricesIn(zone));
+        }
+        int256 price = negative ? int256(200_000) : int256(200_000 - 100_000);
+        eq(freeOf(buyer) - buyerHad, -int256(FLOW) * price, "its price, less the seller's");
+        eq(freeOf(seller) + freeOf(networkOperator) - friends, int256(FLOW) * price, "which the line earned");
+        eq(freeOf(balancer), before, "nothing to balance");
+    }
+
+    /// @dev Everyone metered at nothing, at imbalance prices of zero.
+    function idlePosting(uint32 zone) private view returns (Posting memory p) {
+        p = postingOf(entry(memberIn(zone), 0), 0, 0);
+        (p.zone, p.accounts) = (zone, 1);
+    }
+
+    /// @dev The seller delivers 500 of what it sold, the buyer takes all that it bought.
+    function entryIn(uint32 zone) private view returns (bytes memory) {
+        return entry(memberIn(zone), zone == 0 ? int256(0) : zone == 1 ? int256(500) : -int256(FLOW));
+    }
+
+    function postingOn(uint32 zone) private view returns (Posting memory p) {
+        p = postingOf(entryIn(zone), 80_000, 240_000);
+        (p.zone, p.accounts) = (zone, 1);
+    }
+
+    function pricesIn(uint32 zone) private view returns (RoundPrices[] memory prices) {
+        prices = new RoundPrices[](1);
+        prices[0] = RoundPrices(postedOf(zone).energyPotentials, headerWords());
+    }
+
+    function oneOf(address account) private pure returns (address[] memory list) {
+        list = new address[](1);
+        list[0] = account;
     }
 }

@@ -64,16 +64,15 @@ interface ILibraries {
     function leafHash(bytes32 hash) external pure returns (bytes32);
     function gridHash(Grid calldata grid) external pure returns (bytes32);
     function postingHash(Posting calldata posting) external pure returns (bytes32);
-    function certified(uint256[] memory tallies, uint256 windows, bytes16 codes, uint256 count)
-        external
-        pure
-        returns (uint256[] memory);
+    function shared(
+        uint256[] memory tallies,
+        uint256[] memory pots,
+        uint256 windows,
+        bytes16 codes,
+        uint256 count
+    ) external pure returns (uint256[] memory short, uint256[] memory refunds, uint256[] memory certified);
     function byMerit(bytes16 codes, uint256 count) external pure returns (uint256[] memory);
-    function shortfalls(uint256[] memory tallies, uint256 windows, bytes16 codes, uint256 count)
-        external
-        pure
-        returns (uint256[] memory);
-    function shares(uint256[] calldata claims, uint256 short, uint256 amount)
+    function shares(uint256[] calldata claims, uint256 short, uint256 refunds, uint256 amount)
         external
         pure
         returns (Certificates.Share[] memory parts);
@@ -85,6 +84,10 @@ interface ILibraries {
         int32[] calldata deficit,
         bool each
     ) external pure returns (bool fits, int256 wh, int256 cash, uint256[] memory tallies);
+    function produced(bytes32 injected, uint32[4] calldata obligations, uint256[4] calldata values)
+        external
+        pure
+        returns (uint256 wh, uint256 worth, uint256 each);
     function day(bytes calldata metered, int32[] calldata surplus, int32[] calldata deficit, bool each)
         external
         pure

@@ -147,43 +147,45 @@ contract Libraries is ILibraries {
 
     // --- settlement
 
-    function certified(uint256[] memory tallies, uint256 windows, bytes16 codes, uint256 count)
-        external
-        pure
-        returns (uint256[] memory)
-    {
+    /// @dev Of one round that has all windows.
+    function shared(
+        uint256[] memory tallies,
+        uint256[] memory pots,
+        uint256 windows,
+        bytes16 codes,
+        uint256 count
+    ) external pure returns (uint256[] memory short, uint256[] memory refunds, uint256[] memory certified) {
+        Certificates.Shares memory all = sharesOf(tallies.length);
         uint256[] memory order = Certificates.byMerit(codes, count);
-        uint256[] memory short = Certificates.shortfalls(tallies, windows, codes, order);
-        return Certificates.certified(tallies, short, windows, codes, order);
+        Certificates.Round memory round = Certificates.Round(0, windows, 0, windows, codes, order);
+        Certificates.shortfalls(tallies, pots, all, round);
+        Certificates.certify(tallies, all, round);
+        return (all.short, all.refunds, all.certified);
     }
 
-    function shortfalls(uint256[] memory tallies, uint256 windows, bytes16 codes, uint256 count)
-        external
-        pure
-        returns (uint256[] memory)
-    {
-        return Certificates.shortfalls(tallies, windows, codes, Certificates.byMerit(codes, count));
+    function sharesOf(uint256 cells) private pure returns (Certificates.Shares memory) {
+        return Certificates.Shares(new uint256[](cells), new uint256[](cells), new uint256[](cells));
     }
 
     function byMerit(bytes16 codes, uint256 count) external pure returns (uint256[] memory) {
         return Certificates.byMerit(codes, count);
     }
 
-    /// @dev The parts of claims of one cell that shares a shortfall and an amount certified, in their order.
-    function shares(uint256[] calldata claims, uint256 short, uint256 amount)
+    /// @dev The parts of claims of one cell that shares a shortfall, its refunds and an amount certified, in their order.
+    function shares(uint256[] calldata claims, uint256 short, uint256 refunds, uint256 amount)
         external
         pure
         returns (Certificates.Share[] memory parts)
     {
         uint256[] memory tallies = new uint256[](1);
-        Certificates.Shares memory shared = Certificates.Shares(new uint256[](1), new uint256[](1));
+        Certificates.Shares memory all = sharesOf(1);
         parts = new Certificates.Share[](claims.length);
         for (uint256 i; i < claims.length; ++i) {
             tallies[0] += claims[i];
         }
-        (shared.short[0], shared.certified[0]) = (short, amount);
+        (all.short[0], all.refunds[0], all.certified[0]) = (short, refunds, amount);
         for (uint256 i; i < claims.length; ++i) {
-            if (claims[i] != 0) parts[i] = Certificates.share(tallies, shared, 0, claims[i]);
+            if (claims[i] != 0) Certificates.share(tallies, all, 0, claims[i], parts[i]);
         }
     }
 
@@ -204,16 +206,46 @@ contract Libraries is ILibraries {
         Imbalance.readInjected(rows, source, 1);
         uint256 values = Imbalance.allocate(32);
         for (uint256 i; i < obligations.length; ++i) {
-            uint256 lanes = Imbalance.spread(rows, obligations[i], true);
-            Imbalance.takeObligations(lanes, lanes + 8, rows, row, values, 0);
+            uint256 lanes = spreadAt(rows, obligations[i]);
+            Imbalance.takeObligations(lanes, lanes + 8, rows, row, values);
             Imbalance.addTallies(tallies, i, row, 1);
             row += Imbalance.QUALITY;
         }
-        uint256 claims = Imbalance.spread(rows, claim, true);
+        uint256 claims = spreadAt(rows, claim);
         Imbalance.takeClaims(claims, claims + 8, rows, row);
         Imbalance.addTallies(tallies, obligations.length, row, 1);
         (fits, wh, cash) = each ? Imbalance.priceEach(rows, source, 1) : Imbalance.price(rows, source, 1);
         require(Imbalance.openAt(rows, 0) == 0, "something is open for the next account");
+    }
+
+    /// @dev Obligations as produced of one account in four windows, of what it injected, int32 each.
+    /// @return wh delivered of them
+    /// @return worth of that
+    /// @return each what all of them are worth, one by one
+    function produced(bytes32, uint32[4] calldata obligations, uint256[4] calldata values)
+        external
+        pure
+        returns (uint256 wh, uint256 worth, uint256 each)
+    {
+        uint256 rows = Imbalance.prepare(4, 1);
+        uint256 end = Imbalance.allocate(96) + 96;
+        uint256 word;
+        for (uint256 w; w < 4; ++w) {
+            word |= uint256(obligations[w]) << (32 * w);
+            Imbalance.putValue(end, w, values[w]);
+        }
+        uint256 lanes = spreadAt(rows, word);
+        each = Imbalance.worthEach(lanes, lanes + 32, end - 32);
+        uint256 source;
+        assembly ("memory-safe") {
+            source := 4 // of the first argument
+        }
+        Imbalance.readInjected(rows, source, 4);
+        uint256 first = rows + Imbalance.QUALITIES;
+        (, worth) = Imbalance.takeProduced(lanes, lanes + 32, rows, first, end - 32);
+        for (uint256 w; w < 4; ++w) {
+            wh += Imbalance.laneAt(first + Imbalance.DELIVERED, w);
+        }
     }
 
     /// @dev The day of an account that holds nothing, by both ways to value it.
@@ -268,10 +300,16 @@ contract Libraries is ILibraries {
     /// @dev The lanes of a packed word, in lanes of 64 bits.
     function spread(uint256 word, bool wide) external pure returns (uint64[16] memory lanes) {
         uint256 rows = Imbalance.prepare(1, 0);
-        uint256 from = Imbalance.spread(rows, word, wide);
+        uint256 from = rows + Imbalance.LANES;
+        Imbalance.spread(from, word, wide);
         for (uint256 i; i < (wide ? 8 : 16); ++i) {
             lanes[i] = uint64(Imbalance.laneAt(from, i));
         }
+    }
+
+    function spreadAt(uint256 rows, uint256 word) private pure returns (uint256 lanes) {
+        lanes = rows + Imbalance.LANES;
+        Imbalance.spread(lanes, word, true);
     }
 
     function prepare(uint256 qualities, int32[] calldata surplus, int32[] calldata deficit)

@@ -22,6 +22,8 @@ abstract contract Forest is MeteredDay {
     int256 internal constant RENT = int256(FLOW) * (10_000 + 90_000);
 
     uint24 internal epoch;
+    /// @dev The seller's limit.
+    int256 private asks = 100_000;
     /// @dev The idle quality's potential: at its outer bounds, unless a test says otherwise.
     uint256 internal idle = uint256(uint32(int32(-OUTER)));
 
@@ -57,10 +59,15 @@ abstract contract Forest is MeteredDay {
         exchange.setGrid(grid);
     }
 
+    /// @dev Another limit of the seller.
+    function ask(int256 price) internal {
+        asks = price;
+    }
+
     // --- the honest session
 
     function orderOf(uint32 zone) internal view returns (Order memory o) {
-        o = zone == 1 ? sell(SELLER, 1000, 100_000) : buy(BUYER, 1000, 200_000);
+        o = zone == 1 ? sell(SELLER, 1000, asks) : buy(BUYER, 1000, 200_000);
         o.zone = zone;
     }
 
@@ -91,9 +98,9 @@ abstract contract Forest is MeteredDay {
         return potential(price, price) | rank << 64 | rank << 96;
     }
 
-    function energyOf(uint32 zone) internal pure returns (uint256) {
-        if (zone == 0) return ranked(110_000, 1);
-        return zone == 1 ? ranked(100_000, 0) : ranked(200_000, 0);
+    function energyOf(uint32 zone) internal view returns (uint256) {
+        if (zone == 0) return ranked(asks + 10_000, 1);
+        return zone == 1 ? ranked(asks, 0) : ranked(200_000, 0);
     }
 
     function postedOf(uint32 zone) internal view returns (Posted memory posted) {
@@ -111,7 +118,7 @@ abstract contract Forest is MeteredDay {
 
     function carryOf(uint32 zone) internal view returns (Carry memory carry) {
         if (zone == 0) return noCarry();
-        int256 price = zone == 1 ? int256(100_000) : int256(200_000);
+        int256 price = zone == 1 ? asks : int256(200_000);
         uint256 at = zone == 1 ? 1000 << 64 : 1000;
         return carryWith(oneRoot(hashOf(epoch, orderOf(zone))), at | cellOf(0, 0, price, price), netOf(zone));
     }
@@ -138,7 +145,7 @@ abstract contract Forest is MeteredDay {
     }
 
     /// @dev What a zone leaves, its children aside.
-    function closedOf(uint32 zone) internal pure returns (ClosedZone memory closed) {
+    function closedOf(uint32 zone) internal view returns (ClosedZone memory closed) {
         closed.energyPotentials = new uint256[](1);
         closed.energyPotentials[0] = energyOf(zone);
         closed.nets = new uint256[](2);
@@ -147,7 +154,7 @@ abstract contract Forest is MeteredDay {
         if (zone != 0) closed.energySupport = 3;
     }
 
-    function childrenOf(uint32 first, uint32 end) internal pure returns (ClosedZone[] memory list) {
+    function childrenOf(uint32 first, uint32 end) internal view returns (ClosedZone[] memory list) {
         list = new ClosedZone[](end - first);
         for (uint32 zone = first; zone < end; ++zone) {
             list[zone - first] = closedOf(zone);

@@ -53,7 +53,7 @@ abstract contract Market is World {
         "bytes32 replaces,address beneficiary,uint32 energyWh,uint32 maxWhPerWindow,int32 limitMicroPerKWh)"
     );
 
-    /// @dev What each proved round of energy posted, in order.
+    /// @dev What each proved round of energy of the day posted, in order, and its place, from 1.
     RoundPrices[] private _rounds;
     mapping(uint256 round => uint256 place) private _placeOf;
 
@@ -378,9 +378,15 @@ abstract contract Market is World {
     /// @dev What was proved is what settlement reads prices from.
     function noteRound(uint24 epoch, Posted memory posted) internal {
         SessionParams memory params = exchange.sessionParams(epoch);
-        if (params.kind != 0) return; // only energy settles
-        _placeOf[params.round] = _rounds.length;
+        if (params.kind != 0 || params.day != DAY) return; // only energy settles
         _rounds.push(RoundPrices(posted.energyPotentials, posted.qualityPotentials));
+        _placeOf[params.round] = _rounds.length;
+    }
+
+    /// @dev Where the round is among the day's proved ones.
+    function provedPlaceOf(uint256 round) internal view returns (bool proved, uint256 place) {
+        place = _placeOf[round];
+        return place == 0 ? (false, place) : (true, place - 1);
     }
 
     /// @dev What `settle` and `certify` read prices from.
@@ -395,7 +401,7 @@ abstract contract Market is World {
     /// @dev What a Wh of a quality was traded at, micro/kWh: the floors of the averages of what was posted.
     /// @param dense index of the quality in the grid
     function priceOf(uint256 round, uint256 dense, uint256 window) internal view returns (int256 price) {
-        RoundPrices storage p = _rounds[_placeOf[round]];
+        RoundPrices storage p = _rounds[_placeOf[round] - 1];
         price = midOf(p.energyPotentials[window]);
         if (dense != 0) {
             price -= midOf(p.qualityPotentials[(dense - 1) * p.energyPotentials.length + window]);

@@ -17,8 +17,8 @@ abstract contract MeteredDay is Market {
 
     bytes32 internal readings = keccak256("readings");
 
-    /// @dev Rounds whose tokens the run counts.
-    uint8 internal provedRounds = 1;
+    /// @dev Rounds that may have been proved.
+    uint256 private constant MOST_ROUNDS = 5;
 
     /// @dev Imbalances of each account as it was counted, and as they are changed, Wh a window.
     mapping(address account => int256[]) internal stated;
@@ -80,18 +80,19 @@ abstract contract MeteredDay is Market {
     }
 
     function noRunCarry() internal pure returns (RunCarry memory carry) {
-        carry.tallies = new uint256[](0);
+        (carry.tallies, carry.pots) = (new uint256[](0), new uint256[](0));
     }
 
     function settle(Posting memory p, bytes memory entries, RunCarry memory carry) internal {
         RoundPrices[] memory prices = roundPrices();
-        vm.prank(meterOperator);
+        // Anyone settles what a quorum signed.
+        vm.prank(p.sequence == type(uint32).max ? meterOperator : stranger);
         exchange.settle(p, entries, carry, prices);
     }
 
     function certify(Posting memory p, Statement memory statement, RunCarry memory carry) internal {
         RoundPrices[] memory prices = roundPrices();
-        vm.prank(meterOperator);
+        vm.prank(stranger); // anyone
         exchange.certify(p, statement, carry, prices);
     }
 
@@ -119,11 +120,12 @@ abstract contract MeteredDay is Market {
     // --- the rules again, from docs/formats.md
 
     function initialRun() internal view returns (RunCarry memory carry) {
-        carry.tallies = new uint256[](grid.qualities.length * dayWindows);
+        uint256 cells = roundPrices().length * grid.qualities.length * dayWindows;
+        (carry.tallies, carry.pots) = (new uint256[](cells), new uint256[](cells));
     }
 
     /// @dev Counts an account into the carry, from its balances before it is settled, and states its imbalances.
-    /// @return cash what its imbalance earns, less what it gives back
+    /// @return cash what its imbalance earns, and what it is paid for what it delivered
     function countAccount(
         RunCarry memory carry,
         address account,
@@ -133,52 +135,63 @@ abstract contract MeteredDay is Market {
     ) internal returns (int256 cash) {
         delete stated[account];
         for (uint256 w; w < dayWindows; ++w) {
-            (int256 contracted, int256 owed) = countTokens(carry, account, w, metered);
+            (int256 contracted, int256 credit) = countTokens(carry, account, w, metered);
             int256 imbalance = metered - contracted;
-            cash += imbalance * (imbalance > 0 ? surplus : deficit) - owed;
+            int256 earned = imbalance * (imbalance > 0 ? surplus : deficit);
+            cash += earned + credit;
             carry.imbalanceWh += imbalance;
+            carry.cashNano += earned;
             stated[account].push(imbalance);
         }
-        carry.cashNano += cash;
         carry.lastAccount = account;
     }
 
-    /// @dev All qualities here are as produced: what is not delivered is neither contracted nor paid for.
+    /// @dev All qualities here are as produced: what is delivered is contracted and paid for, nothing else; at a negative price all that was sold is paid for.
     function countTokens(RunCarry memory carry, address account, uint256 w, int256 metered)
         private
         view
-        returns (int256 contracted, int256 owed)
+        returns (int256 contracted, int256 credit)
     {
         uint256 left = metered > 0 ? uint256(metered) : 0;
-        for (uint8 round; round < provedRounds; ++round) {
+        for (uint8 round; round < MOST_ROUNDS; ++round) {
+            (bool proved,) = provedPlaceOf(round);
+            if (!proved) continue;
             for (uint256 k = grid.qualities.length; k != 0; --k) {
                 // Ascending codes are of ascending merit in the grids used here.
                 (uint256 claims, uint256 obligations) = tokensOf(account, round, grid.qualities[k - 1], w);
                 uint256 delivered = obligations < left ? obligations : left;
                 left -= delivered;
-                carry.tallies[(k - 1) * dayWindows + w] += claims | obligations << 64 | delivered << 128;
+                int256 price = priceOf(round, k - 1, w);
                 contracted += int256(delivered) - int256(claims);
-                if (delivered < obligations) {
-                    owed += int256(obligations - delivered) * priceOf(round, k - 1, w);
-                }
+                credit += int256(price < 0 ? obligations : delivered) * price;
+                uint256 cell = tallyCell(round, k - 1, w);
+                carry.tallies[cell] += claims | obligations << 64 | delivered << 128;
+                carry.pots[cell] += (obligations - delivered) * uint256(price < 0 ? int256(0) : price);
             }
         }
     }
 
     /// @dev The balancing party's claims come last.
     function countBalancer(RunCarry memory carry) internal view {
-        for (uint8 round; round < provedRounds; ++round) {
-            for (uint256 q; q < grid.qualities.length; ++q) {
+        for (uint8 round; round < MOST_ROUNDS; ++round) {
+            (bool proved,) = provedPlaceOf(round);
+            for (uint256 q; proved && q < grid.qualities.length; ++q) {
                 for (uint256 w; w < dayWindows; ++w) {
                     (uint256 claims,) = tokensOf(balancer, round, grid.qualities[q], w);
-                    carry.tallies[q * dayWindows + w] += claims;
+                    carry.tallies[tallyCell(round, q, w)] += claims;
                 }
             }
         }
     }
 
+    /// @dev Of a proved round, a quality's dense index and a window.
+    function tallyCell(uint256 round, uint256 dense, uint256 w) internal view returns (uint256) {
+        (, uint256 place) = provedPlaceOf(round);
+        return (place * grid.qualities.length + dense) * dayWindows + w;
+    }
+
     function tokensOf(address account, uint8 round, uint8 code, uint256 w)
-        private
+        internal
         view
         returns (uint256 claims, uint256 obligations)
     {
@@ -186,10 +199,17 @@ abstract contract MeteredDay is Market {
         obligations = exchange.balanceOf(account, idOf(1, round, 0, code, w));
     }
 
-    /// @dev What a settled run leaves to certification.
+    /// @dev What a settled run leaves to certification: of cash, what buyers paid for what was not delivered.
     function certifyStart(RunCarry memory carry) internal pure returns (RunCarry memory) {
-        (carry.lastAccount, carry.parts) = (address(0), 0);
+        (carry.lastAccount, carry.parts, carry.cashNano) = (address(0), 0, 0);
+        for (uint256 cell; cell < carry.pots.length; ++cell) {
+            carry.cashNano += int256(carry.pots[cell]);
+        }
         return carry;
+    }
+
+    function missedOf(uint256 tally) internal pure returns (uint256) {
+        return uint256(uint64(tally >> 64)) - uint64(tally >> 128);
     }
 
     // --- statements

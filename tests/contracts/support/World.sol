@@ -8,13 +8,12 @@ import {IChallenges} from "../../../contracts/interfaces/IChallenges.sol";
 import {IClearing} from "../../../contracts/interfaces/IClearing.sol";
 import {ICorrections} from "../../../contracts/interfaces/ICorrections.sol";
 import {Grid, IDays} from "../../../contracts/interfaces/IDays.sol";
-import {IDelivery} from "../../../contracts/interfaces/IDelivery.sol";
 import {IEmergency} from "../../../contracts/interfaces/IEmergency.sol";
 import {IExchange} from "../../../contracts/interfaces/IExchange.sol";
 import {IMetering} from "../../../contracts/interfaces/IMetering.sol";
 import {IMeters} from "../../../contracts/interfaces/IMeters.sol";
-import {ClosedZone, IProof} from "../../../contracts/interfaces/IProof.sol";
 import {ISettlement} from "../../../contracts/interfaces/ISettlement.sol";
+import {ClosedZone, IProof} from "../../../contracts/interfaces/IProof.sol";
 import {ROLE_BALANCING_PARTY, ROLE_OPERATOR, ROLE_PROSUMER} from "../../../contracts/libraries/Member.sol";
 import {ProductId, ProductIdLib} from "../../../contracts/libraries/ProductId.sol";
 import {Checks} from "./Vm.sol";
@@ -58,6 +57,9 @@ abstract contract World is Checks {
 
     uint32 internal constant BUY_RESERVE = 100_000;
     uint32 internal constant SELL_RESERVE = 300_000;
+    int32 internal constant FLOOR = -2_000_000;
+    /// @dev What a metered account's sale as produced keeps reserved, nano a Wh.
+    uint256 internal constant PRODUCED_RESERVE = 2_300_000;
 
     uint64 internal constant RUNS_MARKET = 1;
     uint64 internal constant RUNS_MEMBERSHIP = 2;
@@ -172,7 +174,7 @@ abstract contract World is Checks {
     }
 
     function membershipFunctions() internal pure returns (bytes4[] memory list) {
-        list = new bytes4[](9);
+        list = new bytes4[](8);
         list[0] = IAccounts.registerMember.selector;
         list[1] = IAccounts.changeMember.selector;
         list[2] = IMeters.registerMeter.selector;
@@ -181,18 +183,15 @@ abstract contract World is Checks {
         list[5] = IMetering.setQuorum.selector;
         list[6] = IMeters.rotateMeter.selector;
         list[7] = IChallenges.setChallengeBond.selector;
-        list[8] = IMetering.setSharing.selector;
     }
 
     function meteringFunctions() internal pure returns (bytes4[] memory list) {
-        list = new bytes4[](7);
+        list = new bytes4[](5);
         list[0] = IMetering.postMetering.selector;
-        list[1] = ISettlement.settle.selector;
-        list[2] = IDelivery.certify.selector;
-        list[3] = ICorrections.postCorrection.selector;
-        list[4] = ICorrections.correct.selector;
-        list[5] = IChallenges.bondOracles.selector;
-        list[6] = IChallenges.unbondOracles.selector;
+        list[1] = ICorrections.postCorrection.selector;
+        list[2] = IChallenges.bondOracles.selector;
+        list[3] = IChallenges.unbondOracles.selector;
+        list[4] = ISettlement.settle.selector; // of a day by default
     }
 
     function guardedFunctions() internal pure returns (bytes4[] memory list) {
@@ -259,7 +258,6 @@ abstract contract World is Checks {
         }
         vm.startPrank(registrar);
         exchange.setQuorum(quorum);
-        exchange.setSharing(true);
         vm.stopPrank();
     }
 
@@ -279,7 +277,7 @@ abstract contract World is Checks {
         p.gate = GATE + round * (ROUND_LASTS + BETWEEN);
         p.commitBy = p.gate + 10 minutes;
         p.proveBy = p.gate + ROUND_LASTS;
-        (p.floor, p.cap) = (-2_000_000, 6_000_000);
+        (p.floor, p.cap) = (FLOOR, 6_000_000);
         (p.buyReserve, p.sellReserve) = (BUY_RESERVE, SELL_RESERVE);
         (p.imbalanceMin, p.imbalanceMax) = (-500_000, 900_000);
         (p.maxOrders, p.maxSubmitted) = (1000, 10);
