@@ -7,12 +7,13 @@ cash).
 
 from dataclasses import dataclass, replace
 
-from settlement.reference import quality
+from settlement.reference import orders, quality
 from settlement.reference.errors import BadTerms, CashOutOfRange
 from settlement.reference.orders import Order
 from settlement.reference.packed_windows import HOME, WIDE, Lanes
 from settlement.reference.product_id import ENERGY
 from settlement.reference.record import BUY, NO_ADDRESS, SELL
+from settlement.reference.session import SessionParams
 from settlement.reference.words import check_address, field, signed_field
 
 PROSUMER, BALANCING_PARTY, NETWORK_OPERATOR, OPERATOR = 1, 2, 3, 4
@@ -122,6 +123,21 @@ def may_trade(member: Member, kind: int, side: int) -> bool:
     return member.role in TRADERS or buys_flexibility
 
 
+def paid_on_delivery(member: Member, order: Order) -> bool:
+    """Whether an order is a metered account's sale of energy as produced: proof reserves what it may cost,
+    and settlement pays for what was delivered.
+    """
+    sells_energy = order.side == SELL and order.kind == ENERGY
+    return member.role == PROSUMER and sells_energy and not quality.firm(order.quality)
+
+
+def cover(member: Member, order: Order, params: SessionParams) -> int:
+    """What must be free to accept the member's order, nano: the most that filling all of it could cost."""
+    if paid_on_delivery(member, order):
+        return order.total_wh * params.delivery_reserve
+    return orders.cover(order, params.buy_reserve, params.sell_reserve)
+
+
 def refusal(
     member: Member, order: Order, cash: Cash, promised: int, cover: int, wrong_beneficiary: bool = False
 ) -> int:
@@ -157,7 +173,7 @@ def wrong_beneficiary(order: Order, beneficiary: Member | None, earlier: bytes |
 def net_of(side: int, filled_wh: int, value: int, buy_reserve: int, sell_reserve: int) -> int:
     """Nano that a schedule earns, less what it pays, less what its filled energy keeps reserved.
 
-    `value` is its fills at the price, nano; reserves are micro/kWh.
+    `value` is its fills at the price, nano, or 0 where that is not its to have now; reserves are micro/kWh.
     """
     if side == BUY:
         return -value - filled_wh * buy_reserve

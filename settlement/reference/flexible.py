@@ -62,6 +62,11 @@ class FlexibleSchedule:
         """The most it asks for or offers in a window."""
         return self.max_wh_per_window
 
+    @property
+    def total_wh(self) -> int:
+        """The most it asks for or offers in all."""
+        return self.energy_wh
+
 
 @dataclass(frozen=True)
 class SignedFlexible:

@@ -59,6 +59,11 @@ class Schedule:
         """The most it asks for or offers in a window."""
         return max(self.quantity_wh)
 
+    @property
+    def total_wh(self) -> int:
+        """The most it asks for or offers in all."""
+        return sum(self.quantity_wh)
+
 
 @dataclass(frozen=True)
 class SignedSchedule:

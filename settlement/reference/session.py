@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from settlement.reference import quality
 from settlement.reference.eip712 import keccak
-from settlement.reference.errors import BadGrid, BadSession, UnknownQuality
+from settlement.reference.errors import BadGrid, BadSession, SessionTooLarge, UnknownQuality
 from settlement.reference.merkle import MOST_LEAVES
 from settlement.reference.product_id import ENERGY, FLEXIBILITY_DOWN
 from settlement.reference.words import check_address, check_int, check_uint, word, words
@@ -19,6 +19,13 @@ MOST_WINDOWS = 128
 MOST_ROUNDS = 255
 MOST_CLEARING_S = 86_400
 """From a session's gate to the deadline of its proof: cash stands still that long."""
+
+MOST_CALL_BYTES = 127 << 10
+"""Networks carry transactions of 2^17 bytes, of which a kibibyte is left to the envelope."""
+PART_BYTES = 44 << 10
+"""What `settle` and `certify` bring of accounts: rows, addresses and leaves of a hundred of 48 windows."""
+RUN_HEADS_BYTES = 3 << 10
+"""Of their other arguments: heads, lengths, and the hashes of 64 parts."""
 
 MOST_ZONES = 4096
 MOST_PAIRS = 32
@@ -99,6 +106,13 @@ class SessionParams:
     """The settlement run that mints certificates; 0 is the first, so far the only one."""
 
     @property
+    def delivery_reserve(self) -> int:
+        """Kept for each kWh of a sale that is paid on delivery, micro/kWh: the sale may be at any price down
+        to the floor.
+        """
+        return self.sell_reserve + max(0, -self.floor)
+
+    @property
     def bonded_claims(self) -> int:
         """How many claims the bond pays in full."""
         return self.max_orders + self.max_submitted
@@ -142,6 +156,35 @@ def check_limits(params: SessionParams, grid: "Grid") -> None:
     size = len(grid.qualities), grid.zones, grid.deepest_charge
     if furthest_potential(params.floor, params.cap, *size) > POTENTIAL_LIMIT:
         raise BadSession("cap")
+
+
+def check_size(params: SessionParams, grid: "Grid", day_windows: int) -> None:
+    """SessionTooLarge unless every call about the session, and about its day's run, fits a transaction with
+    the least that it can bring beside its words of qualities and windows.
+    """
+    lengths = {
+        "joinChildren": closing_bytes(grid, params.windows),
+        "certify": run_bytes(params.round + 1, len(grid.qualities), day_windows),
+    }
+    for call, length in lengths.items():
+        if length > MOST_CALL_BYTES:
+            raise SessionTooLarge(call, length, MOST_CALL_BYTES)
+
+
+def closing_bytes(grid: "Grid", windows: int) -> int:
+    """Most bytes of a call that clears one order, closes a zone alone or joins one child, the root's last
+    included: potentials, marginals and cells, or two closed zones and the header, and the substitutions.
+    """
+    qualities, substitutions = len(grid.qualities), len(grid.pairs())
+    return 4 + 32 * (40 + 3 * qualities * windows + (substitutions + 1) * windows + 2 * qualities)
+
+
+def run_bytes(rounds: int, qualities: int, windows: int) -> int:
+    """Bytes of a call that settles or certifies a part: its accounts; of each round, quality and window of
+    the day two words of carry and one of the prices; of each window two imbalance prices.
+    """
+    words = 3 * rounds * qualities * windows + 2 * windows + 5 * rounds
+    return PART_BYTES + RUN_HEADS_BYTES + 32 * words
 
 
 # The grid -----------------------------------------------------------------------------------------------

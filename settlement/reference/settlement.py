@@ -1,15 +1,17 @@
 """Settlement, the first run: contracted against metered, window by window (docs/formats.md, Settlement).
 
 The parts of a day's postings are gone over twice, zone by zone. Here is the first pass: `settle_entry` allots
-what an account delivered to its obligations, prices its imbalance, takes back what it was paid for energy it
-did not produce, and tallies claims and deliveries; `close` settles the balancing party. The second pass is in
-`delivery`. Both carry one state from part to part as a hash.
+what an account delivered to its obligations, pays it for what it sold as produced and delivered, prices its
+imbalance, and tallies claims, deliveries and what was not paid; `close` settles the balancing party. The
+second pass is in `delivery`. Both carry one state from part to part as a hash.
 
-Arrays are indexed `q * W + w`, q the grid's dense quality index, w counted from the day's first window.
+Arrays are indexed `(k * Q + q) * W + w`: k the round's place among the proved ones of the day, q the grid's
+dense quality index, w counted from the day's first window.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from settlement.reference import quality
 from settlement.reference.eip712 import keccak
@@ -17,10 +19,13 @@ from settlement.reference.errors import BadEntry, EnergyNotConserved, PricesMiss
 from settlement.reference.posting import Entry
 from settlement.reference.prices import RoundPrices
 from settlement.reference.record import NO_ADDRESS
+from settlement.reference.session import SessionParams
 from settlement.reference.words import address_word, check_int, check_uint, word, words
 
-Holdings = Mapping[tuple[int, int, int], int]
-"""Wh by (round, quality code, window of the day); missing is none."""
+Key = tuple[int, int, int]
+"""Round, quality code, window of the day."""
+Holdings = Mapping[Key, int]
+"""Wh by key; missing is none."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,23 @@ class Round:
     """Its session's first window, counted from the day's."""
     prices: RoundPrices | None = None
     """What it posted for the zone being settled; None where nothing was brought."""
+    delivery_reserve: int = 0
+    """Kept for each kWh that is paid on delivery: `sell_reserve`, and what the lowest price could cost."""
+    epoch: int = 0
+    """Number of its session."""
+
+
+def round_of(params: SessionParams, epoch: int, prices: RoundPrices | None = None) -> Round:
+    """A proved session as its day settles it."""
+    return Round(
+        round=params.round,
+        buy_reserve=params.buy_reserve,
+        sell_reserve=params.sell_reserve,
+        first=params.first_window - params.day,
+        prices=prices,
+        delivery_reserve=params.delivery_reserve,
+        epoch=epoch,
+    )
 
 
 @dataclass(frozen=True)
@@ -48,24 +70,44 @@ class Day:
     surplus: tuple[int, ...]
     """Price of a positive imbalance in each window, micro/kWh."""
     deficit: tuple[int, ...]
-    shares: bool = True
-    """Whether what sellers as produced lack is shared among buyers; else it is an imbalance, as of firm
-    sales."""
 
-    def index(self, code: int, window: int) -> int:
-        """Of the cell of a quality code and a window."""
-        return self.qualities.index(code) * self.windows + window
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """Of every cell, in the order of their indices."""
+        return tuple(
+            (one.round, code, window)
+            for one in self.rounds
+            for code in self.qualities
+            for window in range(self.windows)
+        )
 
-    def price(self, one: Round, code: int, window: int) -> int:
+    @cached_property
+    def _indices(self) -> dict[Key, int]:
+        return {key: index for index, key in enumerate(self.keys)}
+
+    def index(self, key: Key) -> int:
+        """Of the key's cell."""
+        return self._indices[key]
+
+    def round(self, number: int) -> Round:
+        """The round of this number."""
+        return next(one for one in self.rounds if one.round == number)
+
+    def price(self, key: Key) -> int:
         """What the round priced a fill at, micro/kWh. PricesMissing if its prices were not brought."""
-        dense = self.qualities.index(code)
-        return _prices(one, window).price(dense, window - one.first)
+        number, code, window = key
+        one = self.round(number)
+        return _prices(one, window).price(self.qualities.index(code), window - one.first)
 
-    def green_premium(self, one: Round, code: int, window: int) -> int:
-        """The part of that price paid for the band; 0 of band 0, whose price nobody need bring."""
+    def green_premium(self, key: Key) -> int:
+        """The part of that price paid for the band, never below 0; 0 of band 0, whose price nobody need
+        bring.
+        """
+        number, code, window = key
         if quality.band(code) == 0:
             return 0
-        return _prices(one, window).green_premium(self.qualities, code, window - one.first)
+        one = self.round(number)
+        return max(0, _prices(one, window).green_premium(self.qualities, code, window - one.first))
 
 
 def _prices(one: Round, window: int) -> RoundPrices:
@@ -76,9 +118,10 @@ def _prices(one: Round, window: int) -> RoundPrices:
 
 @dataclass(frozen=True)
 class Tally:
-    """One quality and window over the accounts settled, Wh."""
+    """One round, quality and window over the metered accounts settled, Wh."""
 
     claims: int = 0
+    """With the balancing party's once the run is settled."""
     obligations: int = 0
     delivered: int = 0
     gone_over: int = 0
@@ -90,34 +133,56 @@ class RunCarry:
     """What settling one part leaves to the next."""
 
     tallies: tuple[Tally, ...]
+    pots: tuple[int, ...]
+    """By cell: what was sold as produced and not delivered, at its price if that is not negative, nano; 0 of
+    firm qualities.
+    """
     imbalance: int = 0
     """Of the accounts settled so far over all windows, Wh."""
     cash: int = 0
-    """Paid to accounts so far, for imbalances less what they gave back, nano."""
+    """While settling, paid to accounts for imbalances less premiums they gave back, of which the balancing
+    party takes the other side. While certifying, what is left of what buyers paid for energy as produced
+    that was not delivered. Nano.
+    """
     last_account: bytes = NO_ADDRESS
     parts: int = 0
 
 
 @dataclass(frozen=True)
 class AccountResult:
-    """What a run does to one account."""
+    """What the first pass does to one account."""
 
     imbalance: tuple[int, ...]
     """Metered less contracted in each window, Wh."""
     cash: int
-    """For its imbalances, less `proceeds`, nano."""
+    """For its imbalances, less `premiums`, nano."""
     returned: int
-    """Reserve of its filled energy, nano."""
+    """Reserve that returns: of all it sold, and of what it bought firm; nano."""
     delivered: tuple[int, ...]
     """By cell, Wh."""
-    proceeds: int = 0
-    """What it gives back of its sales, nano: the price of what it sold as produced and did not produce, the
-    green premium of what it sold firm and did not deliver."""
+    pots: tuple[int, ...]
+    """By cell: what it is not paid, nano."""
+    earned: Mapping[tuple[int, int], int]
+    """What it is paid for sales as produced by round and quality code, nano, before any of it is given to a
+    beneficiary; rounds ascending, then best quality first. Negative where prices are: then it pays.
+    """
+    premiums: int = 0
+    """Green premium that it gives back of what it sold firm and did not deliver, nano."""
+
+    @property
+    def credit(self) -> int:
+        """Everything it earned on delivery, nano."""
+        return sum(self.earned.values())
+
+
+NOTHING_CARRIED = RunCarry((), ())
+"""What is brought to a first part; where no session was proved, maybe to a later one."""
 
 
 def initial_run(day: Day) -> RunCarry:
     """What the first part starts from."""
-    return RunCarry((Tally(),) * len(day.qualities) * day.windows)
+    cells = len(day.keys)
+    return RunCarry((Tally(),) * cells, (0,) * cells)
 
 
 # Words --------------------------------------------------------------------------------------------------
@@ -137,6 +202,7 @@ def run_carry_hash(carry: RunCarry) -> bytes:
     """What the chain keeps between two parts."""
     return keccak(
         words(pack_tally(tally) for tally in carry.tallies)
+        + words(check_uint("pot", pot, 256) for pot in carry.pots)
         + word(check_int("imbalance", carry.imbalance, 256))
         + word(check_int("cash", carry.cash, 256))
         + address_word(carry.last_account)
@@ -160,90 +226,106 @@ def imbalance_cash(imbalance: int, surplus: int, deficit: int) -> int:
     return imbalance * (surplus if imbalance > 0 else deficit)
 
 
+def paid_on_delivery(code: int) -> bool:
+    """Whether a metered account's sales of a quality are: those as produced."""
+    return not quality.firm(code)
+
+
 def reserve(day: Day, claims: Holdings, obligations: Holdings) -> int:
-    """What these holdings keep reserved, nano."""
-    rates = {one.round: one for one in day.rounds}
-    bought = sum(wh * rates[key[0]].buy_reserve for key, wh in claims.items() if key[0] in rates)
-    sold = sum(wh * rates[key[0]].sell_reserve for key, wh in obligations.items() if key[0] in rates)
+    """What the first pass returns to a metered account, nano. Claims on energy as produced keep theirs until
+    the second, which may charge them an imbalance.
+    """
+    bought = sum(wh * day.round(key[0]).buy_reserve for key, wh in claims.items() if quality.firm(key[1]))
+    sold = 0
+    for (number, code, _), wh in obligations.items():
+        one = day.round(number)
+        sold += wh * (one.delivery_reserve if paid_on_delivery(code) else one.sell_reserve)
     return bought + sold
 
 
-def allot(day: Day, metered: int, obligations: Holdings, window: int) -> dict[tuple[int, int], int]:
-    """Delivered Wh by round and quality code: what was exported meets obligations by ascending round, then
-    best quality.
-    """
+def party_reserve(day: Day, claims: Holdings, obligations: Holdings) -> int:
+    """What returns to the balancing party, nano: it is not metered, and was paid when it sold."""
+    bought = sum(wh * day.round(key[0]).buy_reserve for key, wh in claims.items())
+    return bought + sum(wh * day.round(key[0]).sell_reserve for key, wh in obligations.items())
+
+
+def allot(day: Day, metered: int, obligations: Holdings, window: int) -> dict[Key, int]:
+    """Delivered Wh by key: what was exported meets obligations by ascending round, then best quality."""
     left, delivered = max(0, metered), {}
     for one in day.rounds:
         for code in quality.best_first(day.qualities):
-            part = min(left, obligations.get((one.round, code, window), 0))
-            delivered[(one.round, code)] = part
-            left -= part
+            key = (one.round, code, window)
+            delivered[key] = min(left, obligations.get(key, 0))
+            left -= delivered[key]
     return delivered
 
 
-@dataclass(frozen=True)
-class Undelivered:
-    """What an account sold in a window and did not deliver."""
-
-    unproduced: int
-    """Of what it sold as produced, Wh: it was never contracted."""
-    proceeds: int
-    """What it gives back, nano."""
-
-
-def undelivered(
-    day: Day, delivered: Mapping[tuple[int, int], int], obligations: Holdings, window: int
-) -> Undelivered:
-    """As produced, the sale shrinks to what was produced and the rest of its price goes back. Firm, the sale
-    stands, and only the green premium of what was not delivered goes back.
-    """
-    unproduced = proceeds = 0
-    if not day.shares:
-        return Undelivered(0, 0)
-    for one in day.rounds:
-        for code in day.qualities:
-            missing = obligations.get((one.round, code, window), 0) - delivered[(one.round, code)]
-            if missing == 0:
-                continue
-            if quality.firm(code):
-                proceeds += missing * day.green_premium(one, code, window)
-            else:
-                unproduced += missing
-                proceeds += missing * day.price(one, code, window)
-    return Undelivered(unproduced, proceeds)
+def counting(obligations: Holdings, delivered: Holdings) -> dict[Key, int]:
+    """What counts as sold: as produced, what was delivered; firm, all of it."""
+    return {key: delivered.get(key, 0) if paid_on_delivery(key[1]) else wh for key, wh in obligations.items()}
 
 
 def settle_account(
     day: Day, metered: Sequence[int], claims: Holdings, obligations: Holdings
 ) -> AccountResult:
-    """One account's day: imbalances, their cash, what it gives back, the reserve that returns, and what it
-    delivered. PricesMissing if that takes prices that were not brought.
+    """One account's day: imbalances and their cash, what it earned on delivery, premiums it gives back, the
+    reserve that returns, and what it delivered. PricesMissing if it sold as produced, or green and firm
+    without delivering, and prices were not brought.
     """
     if len(metered) != day.windows:
         raise WrongLength("metered", len(metered), day.windows)
-    imbalance, delivered, proceeds = [], [0] * (len(day.qualities) * day.windows), 0
+    delivered: dict[Key, int] = {}
     for window, wh in enumerate(metered):
-        allotted = allot(day, wh, obligations, window)
-        missing = undelivered(day, allotted, obligations, window)
-        sold_less_bought = contracted(day, claims, obligations, window) - missing.unproduced
-        imbalance.append(wh - sold_less_bought)
-        proceeds += missing.proceeds
-        for (_, code), part in allotted.items():
-            delivered[day.index(code, window)] += part
-    cash = sum(map(imbalance_cash, imbalance, day.surplus, day.deficit)) - proceeds
-    returned = reserve(day, claims, obligations)
-    return AccountResult(tuple(imbalance), cash, returned, tuple(delivered), proceeds)
+        delivered |= allot(day, wh, obligations, window)
+    sold = counting(obligations, delivered)
+    imbalance = tuple(wh - contracted(day, claims, sold, window) for window, wh in enumerate(metered))
+    return _result(day, imbalance, claims, obligations, delivered)
 
 
 def presumed_account(day: Day, claims: Holdings, obligations: Holdings) -> AccountResult:
     """The same where nobody was metered: metered is taken to be what was contracted, and everything sold to
     be delivered.
     """
-    delivered = [0] * (len(day.qualities) * day.windows)
-    for (_, code, window), wh in obligations.items():
-        delivered[day.index(code, window)] += wh
-    returned = reserve(day, claims, obligations)
-    return AccountResult((0,) * day.windows, 0, returned, tuple(delivered))
+    return _result(day, (0,) * day.windows, claims, obligations, obligations)
+
+
+def _result(
+    day: Day, imbalance: tuple[int, ...], claims: Holdings, obligations: Holdings, delivered: Holdings
+) -> AccountResult:
+    missed = {key: wh - delivered.get(key, 0) for key, wh in obligations.items()}
+    pots = {key: wh * max(0, day.price(key)) for key, wh in missed.items() if _on_delivery(key)}
+    firm = {key: wh for key, wh in missed.items() if wh and not _on_delivery(key)}
+    premiums = sum(wh * day.green_premium(key) for key, wh in firm.items())
+    return AccountResult(
+        imbalance=imbalance,
+        cash=sum(map(imbalance_cash, imbalance, day.surplus, day.deficit)) - premiums,
+        returned=reserve(day, claims, obligations),
+        delivered=tuple(delivered.get(key, 0) for key in day.keys),
+        pots=tuple(pots.get(key, 0) for key in day.keys),
+        earned=_earned(day, obligations, delivered),
+        premiums=premiums,
+    )
+
+
+def _on_delivery(key: Key) -> bool:
+    return paid_on_delivery(key[1])
+
+
+def _earned(day: Day, obligations: Holdings, delivered: Holdings) -> dict[tuple[int, int], int]:
+    """What is paid on delivery, by round and quality code in the order in which delivery is allotted. At a
+    negative price all that was sold is paid for, delivered or not: its buyers were paid for taking it.
+    """
+    earned: dict[tuple[int, int], int] = {}
+    for one in day.rounds:
+        for code in filter(paid_on_delivery, quality.best_first(day.qualities)):
+            keys = [(one.round, code, window) for window in range(day.windows)]
+            sold = [key for key in keys if obligations.get(key, 0)]
+            if sold:
+                earned[(one.round, code)] = sum(
+                    delivered.get(key, 0) * max(0, day.price(key)) + obligations[key] * min(0, day.price(key))
+                    for key in sold
+                )
+    return earned
 
 
 def settle_entry(
@@ -272,32 +354,23 @@ def _with_account(
 ) -> RunCarry:
     if account <= carry.last_account:
         raise BadEntry(account)
+    tallies = tuple(
+        replace(
+            tally,
+            claims=tally.claims + claims.get(key, 0),
+            obligations=tally.obligations + obligations.get(key, 0),
+            delivered=tally.delivered + delivered,
+        )
+        for key, tally, delivered in zip(day.keys, carry.tallies, result.delivered, strict=True)
+    )
     return replace(
         carry,
-        tallies=_tallied(day, carry, result, claims, obligations),
+        tallies=tallies,
+        pots=tuple(pot + more for pot, more in zip(carry.pots, result.pots, strict=True)),
         imbalance=carry.imbalance + sum(result.imbalance),
         cash=carry.cash + result.cash,
         last_account=account,
     )
-
-
-def _tallied(
-    day: Day, carry: RunCarry, result: AccountResult, claims: Holdings, obligations: Holdings
-) -> tuple[Tally, ...]:
-    tallies = []
-    for code in day.qualities:
-        for window in range(day.windows):
-            at = day.index(code, window)
-            keys = [(one.round, code, window) for one in day.rounds]
-            tallies.append(
-                replace(
-                    carry.tallies[at],
-                    claims=carry.tallies[at].claims + sum(claims.get(key, 0) for key in keys),
-                    obligations=carry.tallies[at].obligations + sum(obligations.get(key, 0) for key in keys),
-                    delivered=carry.tallies[at].delivered + result.delivered[at],
-                )
-            )
-    return tuple(tallies)
 
 
 @dataclass(frozen=True)
@@ -317,7 +390,7 @@ def close(day: Day, carry: RunCarry, claims: Holdings, obligations: Holdings) ->
     those settled, do not sum to zero in a window.
     """
     for window in range(day.windows):
-        tallies = [carry.tallies[day.index(code, window)] for code in day.qualities]
+        tallies = [carry.tallies[day.index(key)] for key in day.keys if key[2] == window]
         settled = sum(tally.obligations - tally.claims for tally in tallies)
         left = settled + contracted(day, claims, obligations, window)
         if left != 0:
@@ -325,15 +398,16 @@ def close(day: Day, carry: RunCarry, claims: Holdings, obligations: Holdings) ->
     return Closing(-carry.imbalance, -carry.cash)
 
 
-def with_claims(day: Day, carry: RunCarry, claims: Holdings) -> RunCarry:
-    """The tallies with the balancing party's claims, which come last when a shortfall is shared. What it sold
-    it is taken to have delivered.
+def with_escrow(day: Day, carry: RunCarry, claims: Holdings) -> RunCarry:
+    """What certification starts from: the tallies with the balancing party's claims, which come last when a
+    shortfall is shared, and as cash what buyers paid for energy as produced that was not delivered. What the
+    balancing party sold it is taken to have delivered.
     """
-    tallies = list(carry.tallies)
-    for (_, code, window), wh in claims.items():
-        at = day.index(code, window)
-        tallies[at] = replace(tallies[at], claims=tallies[at].claims + wh)
-    return replace(carry, tallies=tuple(tallies))
+    tallies = tuple(
+        replace(tally, claims=tally.claims + claims.get(key, 0))
+        for key, tally in zip(day.keys, carry.tallies, strict=True)
+    )
+    return replace(carry, tallies=tallies, cash=sum(carry.pots))
 
 
 def zone_start(carry: RunCarry) -> RunCarry:

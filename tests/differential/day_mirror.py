@@ -220,8 +220,9 @@ def statement_fields(statement: Statement) -> tuple[Any, ...]:
 
 def carry_fields(carry: RunCarry | None) -> tuple[Any, ...]:
     if carry is None:
-        return [], 0, 0, bytes(20), 0
-    return [*map(pack_tally, carry.tallies)], carry.imbalance, carry.cash, carry.last_account, carry.parts
+        return [], [], 0, 0, bytes(20), 0
+    words = [*map(pack_tally, carry.tallies)], [*carry.pots]
+    return *words, carry.imbalance, carry.cash, carry.last_account, carry.parts
 
 
 def price_fields(prices: Sequence[RoundPrices]) -> list[tuple[list[int], list[int]]]:
@@ -292,9 +293,11 @@ def assert_same(trees: TreeChain, model: Exchange) -> None:
 
 
 TOLD = {
-    "AccountDelivered": ("account", "imbalance_wh", "cash_nano"),
+    "DeliveryDonated": ("beneficiary", "account", "epoch", "nano"),
+    "AccountDelivered": ("account", "imbalance_wh", "cash_nano", "released_nano"),
     "AccountCertified": ("zone", "day", "account", "certified_wh"),
     "PartCertified": ("zone", "day", "imbalance_wh", "cash_nano", "statement"),
+    "RunCertified": ("zone", "day", "rest_nano"),
     "AccountCorrected": ("account", "imbalance_wh", "cash_nano"),
     "PartCorrected": ("zone", "day", "run", "imbalance_wh", "cash_nano", "statement"),
     "RunCorrected": ("zone", "day", "run", "link"),

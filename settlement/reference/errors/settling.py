@@ -34,7 +34,9 @@ class WrongPart(Refused):
 
 
 class BadEntry(Refused):
-    """An entry's account is no prosumer of the zone, or accounts do not ascend: (account)."""
+    """An entry's account is no prosumer of the zone, or accounts do not ascend; the zero address: a part of a
+    day by default is empty, cut, too large or too small: (account).
+    """
 
 
 class IncompleteRun(Refused):
@@ -46,7 +48,9 @@ class EnergyNotConserved(Refused):
 
 
 class PricesMissing(Refused):
-    """Something that was not delivered is to be priced and no prices were brought: (round, window)."""
+    """Something sold as produced, or not delivered, is to be priced and no prices were brought: (round,
+    window).
+    """
 
 
 class WrongPrices(Refused):

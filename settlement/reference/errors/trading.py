@@ -136,6 +136,12 @@ class BadSession(Refused):
     """A session's parameters break a rule: (field)."""
 
 
+class SessionTooLarge(Refused):
+    """A call that clears the session, or settles its day, would be longer than networks carry: take fewer
+    windows, qualities, substitutions or rounds: (call, length, most).
+    """
+
+
 class NotCarried(Refused):
     """The balancing party's free cash is below what members owe: (free, total_negative)."""
 

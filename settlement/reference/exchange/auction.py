@@ -69,6 +69,7 @@ class Auction(Tokens):
         what `operator` has free.
 
         BadSession, naming the field, if it does not fit itself, its day, or the session before;
+        SessionTooLarge if its calls or those of its day's run would not fit a transaction;
         NotCarried while the balancing party could not pay what members owe.
         """
         self.require_running(now)
@@ -113,6 +114,7 @@ class Auction(Tokens):
         if grid.has_lines and self.network_operator() is None:
             raise BadSession("grid_version")
         sessions.check_limits(params, grid)
+        sessions.check_size(params, grid, day.windows)
         self._check_round(params, len(grid.qualities))
 
     def _check_round(self, params: SessionParams, qualities: int) -> None:

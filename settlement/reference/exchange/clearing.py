@@ -24,6 +24,7 @@ from settlement.reference.exchange.auction import Auction
 from settlement.reference.exchange.core import transaction
 from settlement.reference.exchange.state import SessionRecord, Stage, ZoneRecord
 from settlement.reference.flexible import SignedFlexible
+from settlement.reference.gift import Gift, promise
 from settlement.reference.orders import Order, SignedOrder
 from settlement.reference.product_id import CLAIM, OBLIGATION, ProductId
 from settlement.reference.record import BUY, NO_ADDRESS
@@ -143,36 +144,54 @@ class Clearing(Auction):
         """
         params, epoch = under.record.params, under.record.epoch
         cash = self._in_session(under.now, order.trader, epoch)
-        cover = orders.cover(order, params.buy_reserve, params.sell_reserve)
+        member = self.state.members[order.trader]
+        cover = accounts.cover(member, order, params)
         request = self.state.requests.get(order.trader)
         promised = request.amount_nano if request and request.epoch < epoch else 0
-        earlier = self.state.beneficiaries.get((epoch, order.trader))
-        wrong = accounts.wrong_beneficiary(order, self.state.members.get(order.beneficiary), earlier)
-        member = self.state.members[order.trader]
+        gift = self.state.gifts.get((epoch, order.trader))
+        named = self.state.members.get(order.beneficiary)
+        wrong = accounts.wrong_beneficiary(order, named, gift.beneficiary if gift else None)
         reason = accounts.refusal(member, order, cash, promised, cover, wrong)
         if not reason:
             self.write_cash(order.trader, accounts.lock(cash, cover))
             if order.beneficiary != NO_ADDRESS:
-                self.state.beneficiaries[(epoch, order.trader)] = order.beneficiary
+                self.state.gifts[(epoch, order.trader)] = gift or Gift(order.beneficiary)
         return reason
 
     def _book(self, under: Context, order: Order, order_hash: bytes, fills: list[Fill]) -> None:
         """Tokens and cash of an order that was read."""
-        params, filled, value = under.record.params, 0, 0
+        filled, value = 0, 0
         for fill in fills:
             if fill.quantity_wh:
                 product = self._product(under.record, order, fill)
                 self.mint(order.trader, product, fill.quantity_wh)
             filled += fill.quantity_wh
             value += fill.quantity_wh * fill.price_micro_per_kwh
-        if order.beneficiary != NO_ADDRESS and value > 0:
-            self._earn(under, order.beneficiary, value)
-            self.emit(events.ProceedsDonated(order.beneficiary, order_hash, value))
-            value = 0
-        net = accounts.net_of(order.side, filled, value, params.buy_reserve, params.sell_reserve)
+        net = self._net(under, order, order_hash, filled, value)
         self._earn(under, order.trader, net)
         filled_wh = tuple(fill.quantity_wh for fill in fills)
         self.emit(events.ScheduleCleared(order.session, order_hash, order.trader, net, filled_wh))
+
+    def _net(self, under: Context, order: Order, order_hash: bytes, filled: int, value: int) -> int:
+        """What the order changes of its trader's cash now. What a sale paid on delivery is worth, and what a
+        donated one earns, is none of it.
+        """
+        params, donated = under.record.params, order.beneficiary != NO_ADDRESS and value > 0
+        if accounts.paid_on_delivery(self.member(order.trader), order):
+            if donated:
+                self._promise(under, order.trader, value)
+            return -filled * params.delivery_reserve
+        if donated:
+            self._earn(under, order.beneficiary, value)
+            self.emit(events.ProceedsDonated(order.beneficiary, order_hash, value))
+            value = 0
+        return accounts.net_of(order.side, filled, value, params.buy_reserve, params.sell_reserve)
+
+    def _promise(self, under: Context, trader: bytes, worth: int) -> None:
+        """Its beneficiary gets what it delivers of a sale, up to the sale's worth."""
+        key = under.record.epoch, trader
+        self.state.gifts[key] = promise(self.state.gifts[key], worth)
+        self.state.donors |= {trader}
 
     def _earn(self, under: Context, account: bytes, nano: int) -> None:
         """Adds to the account's result of the session."""

@@ -45,10 +45,11 @@ class Delivering(Settling):
         prices: Sequence[RoundPrices] = (),
     ) -> RunCarry:
         """Goes over the claims of the next part's accounts once the run is settled: what was not produced is
-        refunded and falls out of imbalances, and what was delivered of a band is certified.
+        refunded and falls out of imbalances, what was delivered of a band is certified, and the reserves of
+        claims as produced return. The last part of all leaves the rest to the balancing party.
 
-        `brought` has the rows of the accounts that lose something, in order; `prices` may be left out where
-        nothing is refunded.
+        Anyone may send it. `brought` has the rows of the accounts that lose something, in order; `prices` may
+        be left out where nothing is refunded.
         """
         run, under, carry = self.under_way(now, zone, day, carry, prices)
         if run.stage is not RunStage.SETTLED:
@@ -65,12 +66,18 @@ class Delivering(Settling):
             self.update_run(day, carry, parts=carry.parts)
             return carry
         carry, following = settlement.zone_start(carry), self.next_posted(day, zone + 1)
-        self.update_run(day, carry, zone=following, parts=0)
         if following == self.grid_of(day).zones:
-            self.update_run(day, carry, stage=RunStage.CERTIFIED, settled_at=now)
-            self.keep_challengeable(now)
-            self.emit(events.RunCertified(zone, day))
+            carry = self._end(now, zone, day, carry)
+        self.update_run(day, carry, zone=following, parts=0)
         return carry
+
+    def _end(self, now: int, zone: int, day: int, carry: RunCarry) -> RunCarry:
+        """All is certified: what is left of the escrow is the balancing party's."""
+        self.credit_balancing_party(now, carry.cash)
+        self.update_run(day, carry, stage=RunStage.CERTIFIED, settled_at=now)
+        self.keep_challengeable(now)
+        self.emit(events.RunCertified(zone, day, carry.cash))
+        return replace(carry, cash=0)
 
     def brought_statement(self, zone: int, day: int, part: int, brought: Statement) -> Ledger:
         """WrongStatement unless accounts and leaves are as the part left them."""
@@ -106,14 +113,15 @@ class Delivering(Settling):
     ) -> RunCarry:
         claims, _ = self.holdings(day, under, account)
         carry, found = delivery.deliver_account(under, carry, claims)
-        imbalance, cash = -sum(found.lost), found.refund
-        if any(found.lost):
-            before, after = ledger.change(account, [-wh for wh in found.lost], bounded=False)
+        imbalance, cash = -sum(found.short), found.premiums
+        if any(found.short):
+            before, after = ledger.change(account, [-wh for wh in found.short], bounded=False)
             cash += statement.revalued(before, after, under.surplus, under.deficit)
-        if imbalance or cash:
-            self.add_free(now, account, cash)
-            self.emit(events.AccountDelivered(account, imbalance, cash))
         others.add(imbalance, cash)
+        received = cash + found.refund
+        self.add_free(now, account, received + found.released)
+        if imbalance or received or found.released:
+            self.emit(events.AccountDelivered(account, imbalance, received, found.released))
         green = {key: wh for key, wh in claims.items() if quality.band(key[1]) > 0}
         gone = {key: wh - found.certificates.get(key, 0) for key, wh in green.items()}
         self.burn_held(day, account, CLAIM, gone)

@@ -83,7 +83,7 @@ class ProceedsDonated(Event):
     beneficiary: bytes
     order: bytes
     worth_nano: int
-    """What the order's fills earn, above zero."""
+    """What the order's fills earn at once, above zero."""
 
 
 @dataclass(frozen=True)
@@ -144,13 +144,6 @@ class Transferred(Event):
 
 
 @dataclass(frozen=True)
-class SharingChanged(Event):
-    """Runs that begin from now on share, or do not, what sellers as produced lack."""
-
-    on: bool
-
-
-@dataclass(frozen=True)
 class MeteringPosted(Event):
     zone: int
     day: int
@@ -165,9 +158,18 @@ class AccountSettled(Event):
     account: bytes
     imbalance_wh: tuple[int, ...]
     cash_nano: int
-    """For the imbalances, less what it gives back of its sales."""
+    """For the imbalances and for what it delivered as produced, less what it gives back or away."""
     returned_nano: int
-    """Reserve of filled energy."""
+    """Reserve of filled energy; claims as produced keep theirs until they are certified."""
+
+
+@dataclass(frozen=True)
+class DeliveryDonated(Event):
+    beneficiary: bytes
+    account: bytes
+    epoch: int
+    nano: int
+    """Of what the account delivered as produced, above zero."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,8 @@ class AccountDelivered(Event):
     """The change, over all windows: minus what it bought and was not produced."""
     cash_nano: int
     """Refunds, and what the change of its imbalances is worth."""
+    released_nano: int
+    """Reserve of its claims as produced."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,7 @@ class PartCertified(Event):
     imbalance_wh: int
     """The balancing party's change, over all accounts and windows."""
     cash_nano: int
-    """The balancing party's."""
+    """The balancing party's; refunds of prices are none of it."""
     statement: bytes
     """What the part leaves now."""
 
@@ -214,6 +218,8 @@ class PartCertified(Event):
 class RunCertified(Event):
     zone: int
     day: int
+    rest_nano: int
+    """What buyers paid for energy that was not delivered and were not refunded: the balancing party's."""
 
 
 @dataclass(frozen=True)

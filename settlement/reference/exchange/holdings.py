@@ -12,11 +12,11 @@ from settlement.reference.errors import (
 )
 from settlement.reference.exchange.core import ENDED
 from settlement.reference.exchange.metering import Metering
-from settlement.reference.exchange.state import RunRecord, RunStage, SessionRecord, Stage
+from settlement.reference.exchange.state import RunRecord, SessionRecord, Stage
 from settlement.reference.posting import Posting
 from settlement.reference.prices import RoundPrices, energy_hash, quality_hash
 from settlement.reference.product_id import ENERGY, OBLIGATION, ProductId
-from settlement.reference.settlement import Day, Round, RunCarry
+from settlement.reference.settlement import NOTHING_CARRIED, Day, RunCarry
 
 Held = dict[tuple[int, int, int], int]
 """Wh by (round, quality code, window of the day)."""
@@ -56,16 +56,9 @@ class Holdings(Metering):
             params, brought = one.params, prices[place] if prices else None
             if brought is not None:
                 self._check_prices(zone, one, brought)
-            reserves = params.buy_reserve, params.sell_reserve
-            rounds.append(Round(params.round, *reserves, params.first_window - day, brought))
+            rounds.append(settlement.round_of(params, one.epoch, brought))
         qualities = self.grid_of(day).qualities
-        prices_ = message.surplus, message.deficit
-        return Day(record.windows, qualities, tuple(rounds), *prices_, self.shares(day))
-
-    def shares(self, day: int) -> bool:
-        """Whether the day's run shares what sellers as produced lack: as it was set when the run began."""
-        run = self.run(day)
-        return self.state.sharing if run.stage is RunStage.POSTED else run.shares
+        return Day(record.windows, qualities, tuple(rounds), message.surplus, message.deficit)
 
     def _proved_rounds(self, now: int, day: int) -> list[SessionRecord]:
         """The day's proved energy sessions by ascending round; WrongStage if one has not ended."""
@@ -114,17 +107,19 @@ class Holdings(Metering):
         self, now: int, zone: int, day: int, carry: RunCarry | None, prices: Sequence[RoundPrices]
     ) -> tuple[RunRecord, Day, RunCarry]:
         """WrongPosting unless the zone is the run's next; WrongRunCarry unless what is brought is what the
-        part before left. Nothing is brought to the first.
+        part before left. Nothing is brought to the first; None is nothing.
         """
         self.require_running(now)
         self.require_quiet(now)
         run = self.run(day)
         if zone != self.zone_under_way(day):
             raise WrongPosting(zone, day)
-        if (None if carry is None else settlement.run_carry_hash(carry)) != run.carry_hash:
+        brought, first = carry or NOTHING_CARRIED, run.carry_hash is None
+        fits = brought == NOTHING_CARRIED if first else settlement.run_carry_hash(brought) == run.carry_hash
+        if not fits:
             raise WrongRunCarry(zone, day)
         under = self.settlement_day(now, zone, day, prices)
-        return run, under, settlement.initial_run(under) if carry is None else carry
+        return run, under, settlement.initial_run(under) if first else brought
 
     def update_run(self, day: int, carry: RunCarry, **changes: object) -> None:
         """Keeps the hash of what the next part must bring."""

@@ -82,13 +82,6 @@ class Metering(Registry):
         self.keep_challengeable(now)
         self._store(message, digest)
 
-    @transaction
-    def set_sharing(self, now: int, on: bool) -> None:
-        """Whether runs that begin from now on share what sellers as produced lack."""
-        self.require_quiet(now)
-        self.state.sharing = on
-        self.emit(events.SharingChanged(on))
-
     def keep_challengeable(self, now: int) -> None:
         """Something was posted or is complete: what the oracles set aside stays until it can no longer be
         challenged.

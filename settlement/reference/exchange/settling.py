@@ -9,7 +9,8 @@ from settlement.reference.errors import BadEntry, IncompleteRun, NotMember, Wron
 from settlement.reference.exchange import events
 from settlement.reference.exchange.core import transaction
 from settlement.reference.exchange.holdings import Holdings
-from settlement.reference.exchange.state import RunStage
+from settlement.reference.exchange.state import RunRecord, RunStage
+from settlement.reference.gift import Gift, give
 from settlement.reference.posting import Entry, Posting
 from settlement.reference.prices import RoundPrices
 from settlement.reference.product_id import CLAIM, OBLIGATION
@@ -18,6 +19,10 @@ from settlement.reference.settlement import AccountResult, Day, RunCarry
 from settlement.units import floor_div
 
 ACCOUNT_BYTES = 20
+MOST_DEFAULT_PARTS = 1 << 15
+"""Of a zone that nobody posted: whoever settles cuts it, and not so small that their count does not fit."""
+MOST_DEFAULT_WINDOWS = 2048
+"""Accounts times windows of such a part: what was settled in one transaction must be certified in one."""
 
 
 class Settling(Holdings):
@@ -36,17 +41,16 @@ class Settling(Holdings):
         """Settles the next part of the zone under way; the first brings no carry, and the last of the last
         zone ends the run. IncompleteRun if a zone's last leaves accounts out.
 
-        `prices`, of each proved round, may be left out where everything sold was delivered. Of a zone that
-        nobody posted, `part` is any number of its next accounts.
+        Anyone may send it where a quorum posted. `prices`, of each proved round, may be left out where
+        nothing was sold as produced and all green energy delivered. Of a zone that nobody posted, `part` is
+        its next accounts.
         """
         run, under, carry = self.under_way(now, zone, day, carry, prices)
         if run.stage not in (RunStage.POSTED, RunStage.SETTLING):
             raise WrongRunStage(zone, day, run.stage)
-        if run.stage is RunStage.POSTED:
-            self.state.runs[day] = replace(run, shares=self.state.sharing)
         message, imbalances = self.posting(zone, day), []
         presumed = posting.is_default(message)
-        entries = _accounts_only(part) if presumed else self._part(message, run.parts, part)
+        entries = _default_part(message, run, part) if presumed else self._part(message, run.parts, part)
         for entry in entries:
             carry, result = self._settle_entry(now, zone, day, under, carry, entry, presumed)
             imbalances.append((entry.account, result.imbalance))
@@ -101,32 +105,51 @@ class Settling(Holdings):
             carry, result = settlement.presume_entry(under, carry, account, *held)
         else:
             carry, result = settlement.settle_entry(under, carry, entry, *held)
-        self.add_free(now, account, result.cash + result.returned)
+        cash = result.cash + result.credit - self._give(now, under, account, result)
+        self.add_free(now, account, cash + result.returned)
         self.burn_held(day, account, OBLIGATION, held[1])
-        told = (zone, day, account, result.imbalance, result.cash, result.returned)
+        told = (zone, day, account, result.imbalance, cash, result.returned)
         self.emit(events.AccountSettled(*told))
         return carry, result
 
+    def _give(self, now: int, under: Day, account: bytes, result: AccountResult) -> int:
+        """What of an account's credits goes to the beneficiaries of its sales, nano."""
+        given = 0
+        for (number, _), credit in result.earned.items():
+            epoch = under.round(number).epoch
+            left, nano = give(self.state.gifts.get((epoch, account), Gift()), credit)
+            if nano:
+                self.state.gifts[(epoch, account)] = left
+                self.add_free(now, left.beneficiary, nano)
+                self.emit(events.DeliveryDonated(left.beneficiary, account, epoch, nano))
+            given += nano
+        return given
+
     def _settle_balancing_party(self, now: int, zone: int, day: int, under: Day, carry: RunCarry) -> RunCarry:
-        """It takes the other side. It is not metered: its own products are burned, its reserves return, and
-        it earns no certificates; but its claims share in what is not delivered, after everyone else's.
+        """It takes the other side of imbalances. It is not metered: its own products are burned, its reserves
+        return, and it earns no certificates; but its claims share in what is not delivered, after everyone
+        else's.
         """
         party = self.balancing_party()
         if party is None:
             raise NotMember(party)
         claims, obligations = self.holdings(day, under, party)
         closing = settlement.close(under, carry, claims, obligations)
-        returned = settlement.reserve(under, claims, obligations)
+        returned = settlement.party_reserve(under, claims, obligations)
         self.add_free(now, party, closing.cash + returned)
         self.burn_held(day, party, CLAIM, claims)
         self.burn_held(day, party, OBLIGATION, obligations)
         self.emit(events.RunSettled(zone, day, closing.imbalance, closing.cash, returned))
-        return settlement.with_claims(under, carry, claims)
+        return settlement.with_escrow(under, carry, claims)
 
 
-def _accounts_only(part: bytes) -> tuple[Entry, ...]:
-    """Accounts without quantities; BadEntry unless there is one and all are whole."""
-    if not part or len(part) % ACCOUNT_BYTES:
-        raise BadEntry(NO_ADDRESS)
+def _default_part(message: Posting, run: RunRecord, part: bytes) -> tuple[Entry, ...]:
+    """Accounts without quantities; BadEntry unless there is one, all are whole, they are not too many, and
+    such parts, but for the one that completes the zone, can be counted.
+    """
     count = floor_div(len(part), ACCOUNT_BYTES)
+    enough = count * MOST_DEFAULT_PARTS >= message.accounts or run.accounts + count == message.accounts
+    few = count * message.windows <= MOST_DEFAULT_WINDOWS
+    if not part or len(part) % ACCOUNT_BYTES or not (few and enough):
+        raise BadEntry(NO_ADDRESS)
     return tuple(Entry(part[ACCOUNT_BYTES * at : ACCOUNT_BYTES * (at + 1)], (), ()) for at in range(count))

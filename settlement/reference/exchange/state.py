@@ -7,6 +7,7 @@ from enum import Enum
 from settlement.reference.accounts import Cash, Member
 from settlement.reference.closing import Commitment
 from settlement.reference.exchange.events import Event
+from settlement.reference.gift import Gift
 from settlement.reference.posting import Posting
 from settlement.reference.reading import Reading
 from settlement.reference.session import Grid, SessionParams
@@ -131,8 +132,6 @@ class RunRecord:
     """What a later posting of the zone may not change, since the last part that did not end one."""
     settled_at: int = 0
     """When its last zone was settled, then when all were certified; 0 before."""
-    shares: bool = False
-    """Whether what sellers as produced lack is shared among buyers; known once the first part is settled."""
 
 
 @dataclass(frozen=True)
@@ -247,8 +246,10 @@ class State:
     last_pause_end: int | None = None
     zones: dict[tuple[int, int], ZoneRecord] = field(default_factory=dict)
     """By epoch and zone."""
-    beneficiaries: dict[tuple[int, bytes], bytes] = field(default_factory=dict)
-    """Whom a trader's sales of a session earn for, by epoch and trader."""
+    gifts: dict[tuple[int, bytes], Gift] = field(default_factory=dict)
+    """Whom a trader's sales of a session earn for, and what is still to be given, by epoch and trader."""
+    donors: frozenset[bytes] = frozenset()
+    """Who ever donated a sale that is paid on delivery."""
     submitted: dict[bytes, int] = field(default_factory=dict)
     """Orders submitted on chain: the epoch of each hash."""
     submissions: dict[tuple[int, int], int] = field(default_factory=dict)
@@ -275,8 +276,6 @@ class State:
     """The account that a meter key belongs to, by the key's hash."""
     former_keys: dict[tuple[bytes, bytes], FormerKey] = field(default_factory=dict)
     """By meter and the key's hash."""
-    sharing: bool = False
-    """Whether runs that begin share what sellers as produced lack."""
     challenge_bond: int = 0
     """What a challenge costs who loses it, nano."""
     pot: int = 0
