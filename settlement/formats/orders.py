@@ -18,6 +18,8 @@ FLEX_COLUMNS = (
 )
 QUANTITIES = ("quantity_wh", "energy_wh", "max_wh_per_window")
 SIDES = ("buy", "sell")
+LAST_WINDOW = 2**63 - 1
+"""Windows that end a range lie below, so that the one behind still counts."""
 
 
 def read_book(data: bytes, name: str) -> Rows:
@@ -30,6 +32,7 @@ def read_flexible(data: bytes, name: str) -> Rows:
     rows = _read(data, name, FLEX_COLUMNS)
     first, last = rows.numbers["first_window"], rows.numbers["last_window"]
     rows.refuse_first(first > last, "last_window", "{} comes before first_window")
+    rows.refuse_first(last >= LAST_WINDOW, "last_window", "{} is not below 2^63 - 1")
     return rows
 
 

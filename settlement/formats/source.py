@@ -137,9 +137,11 @@ def _slow(data: bytes, name: str, columns: Sequence[Column]) -> Rows:
     values: list[list[Any]] = [[] for _ in header]
     for line, record in records:
         if len(record) != len(header):
-            column = header[min(len(record), len(header)) - 1]
+            short = len(record) < len(header)
+            column, missing = (header[len(record)], "missing: ") if short else (header[-1], "")
             raise InputError(
-                f"{name}, line {line}, column {column}: {len(record)} values, not {len(header)}, in the row"
+                f"{name}, line {line}, column {column}: {missing}{len(record)} values, not {len(header)}, "
+                "in the row"
             )
         for column, kept, text in zip(header, values, record, strict=True):
             kept.append(_number(text, name, line, column) if by_name[column].number else text)

@@ -8,23 +8,33 @@ end soon each round takes in more, in the end everything, so the rounds end.
 
 Flexible orders make windows one part, and large parts are what takes time. So windows are improved alone
 first, with flexible orders as they are; then together by cost alone; and by all three aims when little is
-left to do.
+left to do, or by the lesser ones alone once nothing is, where all three are too much for the solver.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import NamedTuple
 
 import numpy as np
 
 from settlement.matching.book import BUY, Levels
 from settlement.matching.flexible import FlexibleOrders, parts_of
-from settlement.matching.flow import cycle_scale, one_cost, solve_directly, solve_parts, window_of
+from settlement.matching.flow import (
+    CostRange,
+    Guess,
+    break_ties,
+    cycle_scale,
+    improved,
+    one_cost,
+    residual_constraints,
+    solve_directly,
+    solve_parts,
+    window_of,
+)
 from settlement.matching.market import Bools, Ints, Market
-from settlement.matching.network import Arcs, Network, join, make_network
-from settlement.matching.prices import Constraints, constraints_of, midpoint, outer_bounds, relax
+from settlement.matching.network import Arcs, Network, make_network
+from settlement.matching.prices import constraints_of, midpoint, outer_bounds, relax
 from settlement.units import floor_div
 
 FEWEST_LEVELS = 20_000
@@ -41,13 +51,6 @@ PATIENCE = 12
 
 FEW, VERY_FEW = 10, 5_000
 """Where fewer than one arc in so many is wrong, the next round need not reach further, or is not needed."""
-
-
-class Guess(NamedTuple):
-    """A flow that balances, and potentials (micro/kWh) that nearly support it."""
-
-    flow: Ints
-    value: Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,31 +71,35 @@ def solve(network: Network, levels: Levels, market: Market, flexible: FlexibleOr
     if len(levels.cell) < FEWEST_LEVELS:
         return solve_directly(network, market, flexible)
     guess = _coarse(levels, market, flexible)
-    window = window_of(network, market, flexible)
+    window, parts = window_of(network, market, flexible), parts_of(flexible, market.windows)
+    plain = _plain(network, market, parts[window])
+    try:
+        if len(flexible):
+            guess = _improve(_alone(network, market, window), guess, whole=False)
+            guess = _improve(plain, guess, whole=False)
+        return _improve(_task(network, market, parts, window), guess, whole=True).flow
+    except CostRange:
+        best = _improve(plain, guess, whole=True)
+        return break_ties(network.arcs, best, plain.part, cycle_scale(parts, market))
+
+
+def _task(network: Network, market: Market, parts: Ints, window: Ints) -> Task:
+    """By all three aims, with windows [W] in these parts."""
+    cost, scale = one_cost(network.arcs, parts, market), cycle_scale(parts, market) ** 2
+    return replace(_plain(network, market, parts[window]), cost=cost, scale=scale)
+
+
+def _alone(network: Network, market: Market, window: Ints) -> Task:
+    """By all three aims, each window by itself, with flexible orders as they are."""
     free = np.ones(len(window), bool)
-    if len(flexible):
-        frozen = free.copy()
-        frozen[network.shares.start :] = False
-        guess = _improve(
-            _task(network, market, np.arange(market.windows), window, frozen), guess, whole=False
-        )
-    parts = parts_of(flexible, market.windows)
-    if len(flexible):
-        plain = replace(_task(network, market, parts, window, free), cost=network.arcs.cost, scale=1)
-        guess = _improve(plain, guess, whole=False)
-    return _improve(_task(network, market, parts, window, free), guess, whole=True).flow
+    free[network.shares.start :] = False
+    return replace(_task(network, market, np.arange(market.windows), window), free=free)
 
 
-def _task(network: Network, market: Market, parts: Ints, window: Ints, free: Bools) -> Task:
-    return Task(
-        arcs=network.arcs,
-        levels=network.levels,
-        cells=market.cells,
-        cost=one_cost(network.arcs, parts, market),
-        part=parts[window],
-        free=free,
-        scale=cycle_scale(parts, market) ** 2,
-    )
+def _plain(network: Network, market: Market, part: Ints) -> Task:
+    """By cost alone."""
+    arcs, free = network.arcs, np.ones(len(part), bool)
+    return Task(arcs, network.levels, market.cells, cost=arcs.cost, part=part, free=free, scale=1)
 
 
 def _improve(task: Task, guess: Guess, whole: bool) -> Guess:
@@ -139,34 +146,14 @@ def _round(task: Task, chosen: Ints, reduced: Ints, flow: Ints) -> Ints:
 
     Reduced costs differ from costs by potentials, which cancel in every cycle. Being small they solve faster.
     """
-    ahead, back = _residual(task.arcs, chosen, flow)
-    one, two = task.arcs.rows(ahead), task.arcs.rows(back)
-    one = replace(one, capacity_wh=one.capacity_wh - flow[ahead])
-    two = replace(two, tail=two.head, head=two.tail, capacity_wh=flow[back])
-    cost, part = np.append(reduced[ahead], -reduced[back]), np.append(task.part[ahead], task.part[back])
-    moved = solve_parts(join([one, two]), cost, part)
-    after = flow.copy()
-    after[ahead] += moved[: len(ahead)]
-    after[back] -= moved[len(ahead) :]
-    return after
+    return improved(task.arcs, chosen, reduced, task.part, flow)
 
 
 def _supporting(task: Task, chosen: Ints, flow: Ints, value: Ints) -> Ints:
     """Potentials as close as may be to `value` that support the flow over the chosen arcs."""
-    ahead, back = _residual(task.arcs, chosen, flow)
-    arcs, cost = task.arcs, task.cost
-    constraints = Constraints(
-        np.append(arcs.tail[ahead], arcs.head[back]),
-        np.append(arcs.head[ahead], arcs.tail[back]),
-        np.append(cost[ahead], -cost[back]),
-    )
+    constraints = residual_constraints(task.arcs, chosen, flow, task.cost)
     below, above = relax(value, constraints), -relax(-value, constraints.turned())
     return midpoint(below, above)
-
-
-def _residual(arcs: Arcs, chosen: Ints, flow: Ints) -> tuple[Ints, Ints]:
-    """Which of the chosen arcs can carry more, and which less."""
-    return chosen[flow[chosen] < arcs.capacity_wh[chosen]], chosen[flow[chosen] > 0]
 
 
 def _coarse(levels: Levels, market: Market, flexible: FlexibleOrders) -> Guess:

@@ -68,11 +68,24 @@ def run(arguments: argparse.Namespace) -> None:
     start = time.perf_counter()
     if arguments.out.is_dir():
         raise InputError(f"--out {arguments.out} is a directory; give a file name")
+    _keep_inputs(arguments)
     case, clearing, document = _cleared(arguments)
     _write(arguments.out, document)
     summary = _summary(arguments, case, clearing)
     _tell(f"cleared {summary['rows']:,} rows in {time.perf_counter() - start:.2f} s", end="\n")
     print(json.dumps(summary, indent=2) if arguments.json else _sentence(summary))
+
+
+def _keep_inputs(arguments: argparse.Namespace) -> None:
+    """InputError if the result would go over what it is made of, under whatever name."""
+    if not arguments.out.is_file():
+        return
+    given = {"BOOK": arguments.book, "--grid": arguments.grid, "--flexible": arguments.flexible}
+    for option, file in given.items():
+        if file is not None and file.exists() and file.samefile(arguments.out):
+            raise InputError(
+                f"--out {arguments.out} is the file of {option}, which it would replace; give another name"
+            )
 
 
 def _cleared(arguments: argparse.Namespace) -> tuple[Case | None, Clearing | None, bytes]:

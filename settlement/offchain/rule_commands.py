@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import re
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from settlement.errors import InputError
-from settlement.units import WH_LIMIT
+from settlement.offchain.metered_days import add_zone, read_days
+from settlement.offchain.tables import Table, date_of, document, file_parser, read_table
 
 if TYPE_CHECKING:
-    from settlement.rules.baselines import Baseline, DayWh, Method
-    from settlement.rules.sharing import Key, Sharing
+    from settlement.rules.baselines import Baseline, Method
+    from settlement.rules.sharing import Sharing
 
 SHARE = """\
 Divides a community's generation among its members, window by window, by the keys of KEY.json:
   {"keys": [{"rule": "static", "shares_ppm": [600000, 400000]}, {"rule": "pro_rata"}]}
+or by the list of keys alone. Beside "keys", "caps_wh" bounds what each member may consume in a window over
+all keys: [500, null] leaves the second one unbounded.
 READINGS.csv has a row for each window: its name, the generation, and what each member drew, in Wh. The header
-names the members, in the order of the shares:
+names the members, in the order of shares and caps:
   window,generation,home a,home b
   2026-06-14T12:00,1200,800,300
 """
@@ -31,15 +31,17 @@ Tells what a site would have metered had it not been dispatched, from its like d
 row for each day: the date, then its slots in Wh, injection positive, empty where nothing is known:
   date,1,2,3,...,48
   2026-06-01,-120,-118,,...
-METHOD.json is a baselining methodology; without --method it is the last 10 working days (4 others), adjusted
-to the hours before, as in BL01. docs/rules.md says what its fields mean.
+Slots are places on the wall clock. Days of a clock change stand for no other: those of --tz, padded or not,
+and any other row of 46 or 50 slots.
+The method is a standard one (BL01, BL01_DOMESTIC, MID_8_OF_10, HIGH_4_OF_5) or a file with its terms; without
+--method it is BL01: the last 10 working days (4 others), adjusted to the hours before. docs/rules.md says
+what the terms mean.
 """
-INTEGER = re.compile(r"-?[0-9]+")
 
 
 def add_share(group: Any) -> None:
     """Adds `share` to the group of `trellis settlement`."""
-    parser = _parser(group, "share", "divide a community's generation by sharing keys", SHARE)
+    parser = file_parser(group, "share", "divide a community's generation by sharing keys", SHARE)
     parser.add_argument("key", type=Path, metavar="KEY.json", help="the keys, in the order they apply")
     parser.add_argument("readings", type=Path, metavar="READINGS.csv", help="generation and draws, Wh")
     parser.set_defaults(run=share)
@@ -47,73 +49,23 @@ def add_share(group: Any) -> None:
 
 def add_baseline(group: Any) -> None:
     """Adds `baseline` to the group of `trellis settlement`."""
-    parser = _parser(group, "baseline", "what a dispatched site would have metered", BASELINE)
+    parser = file_parser(group, "baseline", "what a dispatched site would have metered", BASELINE)
     parser.add_argument("metered", type=Path, metavar="METERED.csv", help="the site's days, Wh")
     parser.add_argument("--day", required=True, metavar="DATE", help="of the dispatch, as 2026-06-14")
     parser.add_argument("--slots", required=True, metavar="FIRST-LAST", help="dispatched, counted from 1")
-    parser.add_argument("--method", type=Path, metavar="METHOD.json", help="another methodology")
+    parser.add_argument("--method", metavar="NAME|METHOD.json", help="a standard one's name, or terms")
     parser.add_argument(
         "--instructed", action="append", default=[], metavar="DATE", help="a day that does not count"
     )
+    parser.add_argument(
+        "--earlier",
+        action="append",
+        default=[],
+        metavar="FIRST-LAST",
+        help="slots of an earlier dispatch of that day, which do not adjust this one",
+    )
+    add_zone(parser)
     parser.set_defaults(run=baseline)
-
-
-def _parser(group: Any, name: str, told: str, description: str) -> Any:
-    parser = group.add_parser(
-        name, help=told, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    return parser
-
-
-# Files --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Table:
-    """A CSV file of a name and whole numbers in each row."""
-
-    columns: tuple[str, ...]
-    """Without the first."""
-    names: tuple[str, ...]
-    rows: tuple[tuple[int | None, ...], ...]
-    """None where a cell is empty."""
-
-
-def read_table(file: Path, empty: bool) -> Table:
-    """A table whose cells may be `empty` or not. InputError by line and column."""
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            found = [row for row in csv.reader(stream) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file} cannot be read as CSV: {error}") from None
-    if len(found) < 2 or len(found[0]) < 2:
-        raise InputError(f"{file}: give a header of two columns or more, and a row below it")
-    header, *rows = found
-    for line, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise InputError(f"{file}, line {line}: {len(row)} cells under {len(header)} columns")
-    cells = tuple(
-        tuple(_cell(file, line, header[at], row[at], empty) for at in range(1, len(header)))
-        for line, row in enumerate(rows, start=2)
-    )
-    return Table(tuple(header[1:]), tuple(row[0] for row in rows), cells)
-
-
-def _cell(file: Path, line: int, column: str, text: str, empty: bool) -> int | None:
-    given = text.strip()
-    if not given and empty:
-        return None
-    if not INTEGER.fullmatch(given) or not -WH_LIMIT < int(given) < WH_LIMIT:
-        raise InputError(f"{file}, line {line}, column {column!r}: {text!r} is no whole number of Wh")
-    return int(given)
-
-
-def _document(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from None
 
 
 # Sharing ------------------------------------------------------------------------------------------------
@@ -123,35 +75,40 @@ def share(arguments: argparse.Namespace) -> None:
     """Prints what each member consumes of the community's own."""
     import numpy as np
 
-    from settlement.rules import sharing
+    from settlement.rules.sharing import cascade_from_json
 
+    cascade = cascade_from_json(document(arguments.key), str(arguments.key))
     table = read_table(arguments.readings, empty=False)
     if table.columns[0] != "generation" or len(table.columns) < 2:
         raise InputError(f"{arguments.readings}, line 1: the columns are a window, generation, then members")
     wh = np.array(table.rows, np.int64)
-    found = sharing.share(wh[:, 0], wh[:, 1:].T.copy(), _keys(arguments.key))
+    found = cascade.share(wh[:, 0], wh[:, 1:].T.copy())
     if arguments.json:
         print(json.dumps(_shared(table, found), indent=2))
         return
-    print(f"{'member':<24} {'consumed Wh':>12} {'residual Wh':>12}")
-    consumed, residual = found.consumed_wh.sum(axis=1), found.residual_wh.sum(axis=1)
-    for name, own, rest in zip(table.columns[1:], consumed, residual, strict=True):
-        print(f"{name:<24} {int(own):>12} {int(rest):>12}")
-    print(f"{'surplus':<24} {int(found.surplus_wh.sum()):>12}")
+    for line in _lines(table, found):
+        print(line)
 
 
-def _keys(file: Path) -> tuple[Key, ...]:
-    from settlement.rules.configuration import from_json
-    from settlement.rules.sharing import Cascade
-
-    return from_json(Cascade, _document(file), str(file)).keys
+def _lines(table: Table, found: Sharing) -> list[str]:
+    """Sums over the windows; what each key of several allocated in a column of its own."""
+    single = len(found.allocated_wh) == 1
+    heads = ["allocated Wh" if single else f"by key {at}" for at in range(1, len(found.allocated_wh) + 1)]
+    columns = [*found.allocated_wh, found.consumed_wh, found.residual_wh]
+    told = [f"{'member':<24}" + "".join(f" {head:>12}" for head in (*heads, "consumed Wh", "residual Wh"))]
+    for place, name in enumerate(table.columns[1:]):
+        told.append(f"{name:<24}" + "".join(f" {int(one[place].sum()):>12}" for one in columns))
+    left = " " * 13 * len(heads)
+    return [*told, f"{'surplus':<24}{left} {int(found.surplus_wh.sum()):>12}"]
 
 
 def _shared(table: Table, found: Sharing) -> dict[str, Any]:
+    """Lists over the windows; what was allocated by key first."""
     return {
         "windows": list(table.names),
         "members": {
             name: {
+                "allocated_wh": [by_key[place].tolist() for by_key in found.allocated_wh],
                 "consumed_wh": found.consumed_wh[place].tolist(),
                 "residual_wh": found.residual_wh[place].tolist(),
             }
@@ -169,13 +126,13 @@ def baseline(arguments: argparse.Namespace) -> None:
     from settlement.rules import baselines
 
     method = _method(arguments.method)
-    table = read_table(arguments.metered, empty=True)
-    days = [_date(name, f"{arguments.metered}, line {line}") for line, name in enumerate(table.names, 2)]
-    history: dict[date, DayWh] = dict(zip(days, table.rows, strict=True))
+    metered = read_days(arguments, method.slots)
     slots = _slots(arguments.slots, method.slots)
-    instructed = {_date(one, "--instructed") for one in arguments.instructed}
-    site = baselines.Site(history, instructed)
-    found = baselines.baseline(method, site, _date(arguments.day, "--day"), slots)
+    instructed = {date_of(one, "--instructed") for one in arguments.instructed}
+    day = date_of(arguments.day, "--day")
+    earlier = {slot for text in arguments.earlier for slot in _slots(text, method.slots, "--earlier")}
+    site = baselines.Site(metered.history, instructed, {day: earlier}, metered.clock_changes)
+    found = baselines.baseline(method, site, day, slots)
     if arguments.json:
         print(json.dumps(_as_json(found, slots), indent=2))
         return
@@ -187,26 +144,25 @@ def baseline(arguments: argparse.Namespace) -> None:
     print(f"{found.basis}: " + ", ".join(map(str, found.days)))
 
 
-def _method(file: Path | None) -> Method:
-    from settlement.rules.baselines import BL01, Method
-    from settlement.rules.configuration import from_json
+def _method(given: str | None) -> Method:
+    from settlement.rules.baselines import BL01
+    from settlement.rules.methods import STANDARD, method_from_json
 
-    return BL01 if file is None else from_json(Method, _document(file), str(file))
+    if given is None or given in STANDARD:
+        return BL01 if given is None else STANDARD[given]
+    if not Path(given).exists():
+        raise InputError(
+            f"--method {given!r} is no file and none of {', '.join(STANDARD)}: give one of these"
+        )
+    return method_from_json(document(Path(given)), given)
 
 
-def _slots(text: str, most: int) -> range:
+def _slots(text: str, most: int, option: str = "--slots") -> range:
     found = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
     first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
     if not 1 <= first <= last <= most:
-        raise InputError(f"--slots {text!r}: give the first and the last, 1 to {most}, as 35-38")
+        raise InputError(f"{option} {text!r}: give the first and the last, 1 to {most}, as 35-38")
     return range(first - 1, last)
-
-
-def _date(text: str, where: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise InputError(f"{where}: {text!r} is no date: give it as 2026-06-14") from None
 
 
 def _as_json(found: Baseline, slots: range) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from settlement.chain.history_command import add_credit, add_history
 from settlement.errors import InputError
+from settlement.offchain.flexibility_command import add_flexibility
 from settlement.offchain.rule_commands import add_baseline, add_share
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ SUBCOMMANDS: tuple[Callable[[Any], None], ...] = (
     add_history,
     add_share,
     add_baseline,
+    add_flexibility,
     add_credit,
 )
 
