@@ -13,7 +13,7 @@ injection positive. A mean is rounded once, to the nearest Wh, halves up.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
@@ -24,7 +24,7 @@ from settlement.units import floor_div
 
 DayWh = Sequence[int | None]
 """A day's metered energy slot by slot, None where nothing is known. A day with more or fewer slots than
-normal had a clock change."""
+normal had a clock change, and stands for no other."""
 
 
 class Kept(StrEnum):
@@ -85,9 +85,9 @@ class Method:
 
 
 BL01 = Method("BL01", adjusted=True)
-BL01_DOMESTIC = Method("BL01, domestic")
-MID_8_OF_10 = Method("mid 8 of 10", Choice(10, 8), Choice(4, 2), Kept.MIDDLE)
-HIGH_4_OF_5 = Method("high 4 of 5", Choice(5, 4), Choice(3, 2), Kept.HIGHEST, within_days=45)
+BL01_DOMESTIC = Method("BL01_DOMESTIC")
+MID_8_OF_10 = Method("MID_8_OF_10", Choice(10, 8), Choice(4, 2), Kept.MIDDLE)
+HIGH_4_OF_5 = Method("HIGH_4_OF_5", Choice(5, 4), Choice(3, 2), Kept.HIGHEST, within_days=45)
 
 
 class Basis(StrEnum):
@@ -122,6 +122,10 @@ class Site:
     """Metered days; the day of the dispatch too if there is an adjustment."""
     event_days: Collection[date] = ()
     """Days on which the site was instructed."""
+    dispatched: Mapping[date, Collection[int]] = field(default_factory=dict)
+    """Slots of a day in which it was: what it metered in them is no sign of what it would have done after."""
+    clock_changes: Collection[date] = ()
+    """Days of a clock change, whose energy may be given by the clock on the wall in as many slots as any."""
 
 
 def baseline(
@@ -130,8 +134,8 @@ def baseline(
     """The baseline of a dispatch of consecutive `slots` on `day`.
 
     Too few like days give another basis, never an error. If what the adjustment looks at is not known in full
-    (a gap, a dispatch too early in the day, a clock change), none is made. InputError for slots outside the
-    day, as a mistake of the caller.
+    (a gap, a dispatch too early in the day, a clock change), or all of it was dispatched, none is made.
+    InputError for slots outside the day, as a mistake of the caller.
     """
     if not slots or slots.step != 1 or not 0 <= slots.start < slots.stop <= method.slots:
         raise InputError(f"{slots} are no slots of a day of {method.slots}")
@@ -142,8 +146,8 @@ def baseline(
     kept = _kept(method.kept, choice, site.history, found, slots)
     basis = Basis.FULL if len(found) == choice.of else Basis.FEWER
     sums = [_sum_of(site.history, kept, slot) for slot in slots]
-    before = _adjustment_span(method, slots)
-    today = _known(site.history.get(day, ()), before, method.slots) if before else None
+    before = _adjustment_slots(method, site, day, slots)
+    today = _known(_normal(site, day), before, method.slots) if before else None
     if today is None:
         return Baseline(tuple(_nearest(each, len(kept)) for each in sums), basis, kept, None)
     # Mean of metered less mean, over the span: one fraction, so that one rounding suffices.
@@ -162,24 +166,34 @@ def like_days(
     """
     worked = working_days.holds(day)
     wanted = (method.working if worked else method.other).of
-    needed = (*_adjustment_span(method, slots), *slots)
+    needed = (*_adjustment_slots(method, site, day, slots), *slots)
     found: list[date] = []
     for back in range(1, method.within_days + 1):
         each = day - timedelta(days=back)
         if each in site.event_days or working_days.holds(each) != worked:
             continue
-        if _known(site.history.get(each, ()), needed, method.slots) is not None:
+        if _known(_normal(site, each), needed, method.slots) is not None:
             found.append(each)
         if len(found) == wanted:
             break
     return tuple(found)
 
 
-def _adjustment_span(method: Method, slots: range) -> range:
-    """Empty if there is no adjustment, or the day begins too late for it."""
+def _adjustment_slots(method: Method, site: Site, day: date, slots: range) -> tuple[int, ...]:
+    """Those of the span before a dispatch in which the site was left alone. Empty if there is no adjustment,
+    or the day begins too late for it.
+    """
     stop = slots.start - method.adjustment_gap_slots
     start = stop - method.adjustment_slots
-    return range(start, stop) if method.adjusted and start >= 0 else range(0)
+    if not method.adjusted or start < 0:
+        return ()
+    instructed = site.dispatched.get(day, ())
+    return tuple(slot for slot in range(start, stop) if slot not in instructed)
+
+
+def _normal(site: Site, day: date) -> DayWh:
+    """A day's energy; nothing of a day of a clock change."""
+    return () if day in site.clock_changes else site.history.get(day, ())
 
 
 def _known(day: DayWh, slots: Sequence[int], normal: int) -> list[int] | None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from settlement.errors import InputError
-from settlement.rules.configuration import KNOWN_KEYS_ONLY, PPM, check_ppm
+from settlement.rules.configuration import KNOWN_KEYS_ONLY, PPM, check_ppm, from_json
 from settlement.units import Ints, floor_div
 
 INT64_LIMIT = 2**63
@@ -67,8 +67,31 @@ class Cascade:
     """Keys in the order in which they apply, as a community brings them."""
 
     keys: tuple[Key, ...]
+    caps_wh: tuple[int | None, ...] | None = None
+    """(M): what each member may consume in a window over all keys; None: as much as it draws."""
 
     __pydantic_config__ = KNOWN_KEYS_ONLY
+
+    def __post_init__(self) -> None:
+        for place, cap in enumerate(self.caps_wh or ()):
+            if cap is not None and not 0 <= cap < WH_SUM_LIMIT:
+                raise InputError(f"caps_wh[{place}] is {cap}: 0 to 2^60 - 1 Wh, or null")
+
+    def share(self, generation_wh: Ints, draws_wh: Ints) -> Sharing:
+        """Generation (W) shared over draws (M, W); as `share`. InputError too for caps of other members."""
+        if self.caps_wh is None:
+            return share(generation_wh, draws_wh, self.keys)
+        if len(self.caps_wh) != len(draws_wh):
+            raise InputError(f"caps_wh has {len(self.caps_wh)} caps for {len(draws_wh)} members: one each")
+        caps = np.array([WH_SUM_LIMIT if cap is None else cap for cap in self.caps_wh], np.int64)
+        return share(generation_wh, draws_wh, self.keys, caps)
+
+
+def cascade_from_json(document: bytes, name: str) -> Cascade:
+    """A cascade, or the bare list of its keys. InputError."""
+    if document.lstrip().startswith(b"["):
+        return Cascade(from_json(tuple[Key, ...], document, name))
+    return from_json(Cascade, document, name)
 
 
 def static(*shares_ppm: int) -> Key:
