@@ -9,14 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from settlement.audit.findings import Difference, Findings
-from settlement.chain.abi import CODEC, interface
+from settlement.chain.abi import CODEC, Entry, interface
+from settlement.chain.calldata import arguments
 from settlement.chain.deploy import EXCHANGE_RIGHTS
 from settlement.chain.rpc import Log
+from settlement.reference.posting import is_default
 
 ADMIN, PUBLIC = 0, 2**64 - 1
 
 RESTRICTED = frozenset(name for names in EXCHANGE_RIGHTS.values() for name in names)
 """The Exchange's functions that the manager guards."""
+
+
+def is_restricted(entry: Entry, data: bytes) -> bool:
+    """Whether the manager guards this call: of `settle` only those of a day by default. ValueError as of
+    `arguments`.
+    """
+    if entry.name == "settle":
+        return is_default(arguments(entry, data)[0])
+    return entry.name in RESTRICTED
 
 
 @dataclass

@@ -10,11 +10,11 @@ from settlement.audit.administration import Manager
 from settlement.audit.code import Deployed, Terms
 from settlement.audit.findings import Difference, Findings, located
 from settlement.audit.history import Block, History, Sent
-from settlement.audit.node import NoAnswer, Node, read
+from settlement.audit.node import Node, read
 from settlement.audit.replay import Replay
 from settlement.chain.abi import CODEC, exchange_interface
 from settlement.chain.deploy import MODULES, getter
-from settlement.chain.errors import ChainError, NodeError
+from settlement.chain.errors import ChainError, NoAnswer, NodeError
 from settlement.chain.rpc import Log, log, to_bytes, to_hex
 from settlement.errors import InputError
 from settlement.reference.exchange import Exchange

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import coincurve
-import rlp  # type: ignore[import-untyped]
+import rlp
 from trie.hexary import HexaryTrie
 
 from settlement.chain.rpc import Log, log, to_bytes
@@ -140,13 +140,13 @@ _HEADER = (
     *("difficulty", "number", "gasLimit", "gasUsed", "timestamp", "extraData", "mixHash", "nonce"),
 )
 _LATER = (
-    *("baseFeePerGas", "withdrawalsRoot", "blobGasUsed", "excessBlobGas"),
+    *("baseFeePerGas", "blockGasCost", "withdrawalsRoot", "blobGasUsed", "excessBlobGas"),
     *("parentBeaconBlockRoot", "requestsHash"),
 )
-"""What later forks append, in their order."""
+"""What later forks append, in their order, and Subnet-EVM (blockGasCost)."""
 _NUMBERS = {
     *("difficulty", "number", "gasLimit", "gasUsed", "timestamp"),
-    *("baseFeePerGas", "blobGasUsed", "excessBlobGas"),
+    *("baseFeePerGas", "blockGasCost", "blobGasUsed", "excessBlobGas"),
 }
 
 

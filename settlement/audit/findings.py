@@ -31,8 +31,9 @@ CHECKS: Mapping[str, str] = {
     "postings": "of metered days, signed by the quorum",
     "entries": "metered accounts, hashed to their posting",
     "imbalances": "account windows priced",
+    "gifts": "deliveries paid to a beneficiary",
     "certificates": "accounts certified",
-    "delivered": "accounts whose purchases were not all delivered, refunded at what they cost",
+    "delivered": "accounts with refunds or reserves of what they bought returned",
     "corrected": "accounts corrected by later runs and challenges",
     "later runs": "each of what differs from the run before, signed by the quorum",
     "challenges": "opened, each with a read that its meter signed",
@@ -50,6 +51,7 @@ CHECKS: Mapping[str, str] = {
     "cash": "nano held in the settlement token, all of it owed to somebody",
     "energy": "windows in which what was bought was sold",
     "runs": "that net to zero",
+    "escrow": "days whose sales as produced are paid, refunded or left over to the last nano",
     "delivery": "windows certified for no more than was delivered",
 }
 """Every check by name, and what its count counts, in the order of the table."""

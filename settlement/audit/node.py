@@ -10,7 +10,7 @@ from requests.exceptions import RequestException
 from web3.types import RPCEndpoint
 
 from settlement.audit.findings import Difference
-from settlement.chain.errors import NodeError
+from settlement.chain.errors import NoAnswer, NodeError
 from settlement.chain.rpc import provider, refusal, tag, to_bytes, to_hex
 
 BATCH = 200
@@ -19,10 +19,6 @@ Question = tuple[str, Sequence[Any]]
 """A method and its parameters."""
 
 T = TypeVar("T")
-
-
-class NoAnswer(NodeError):
-    """Nobody is there: not a difference, but nothing to audit."""
 
 
 class Node:
@@ -100,5 +96,5 @@ def read(parse: Callable[[Any], T], raw: Any, check: str, what: str) -> T:
     """What an answer says, or a Difference: an honest node's answers have the form that is agreed."""
     try:
         return parse(raw)
-    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as cause:
         raise Difference(check, f"{what} is not well formed ({type(cause).__name__}: {cause})") from cause

@@ -11,16 +11,16 @@ import gzip
 import json
 from collections.abc import Iterable, Mapping
 
-import rlp  # type: ignore[import-untyped]
+import rlp
 from trie.exceptions import BadTrieProof
 from trie.hexary import HexaryTrie
 
 from settlement.audit import storage
 from settlement.audit.findings import Difference, Findings
 from settlement.audit.layout import storage_words
-from settlement.audit.node import NoAnswer, Node, read
+from settlement.audit.node import Node, read
 from settlement.chain.compile import compile_contracts
-from settlement.chain.errors import NodeError
+from settlement.chain.errors import NoAnswer, NodeError
 from settlement.chain.rpc import to_bytes, to_hex
 from settlement.reference.eip712 import keccak
 from settlement.reference.exchange import Exchange

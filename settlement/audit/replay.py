@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from settlement.audit import told
-from settlement.audit.administration import RESTRICTED, Manager
+from settlement.audit.administration import Manager, is_restricted
 from settlement.audit.findings import Difference, Findings
 from settlement.audit.history import Block, Sent
 from settlement.audit.sums import Sums
 from settlement.audit.told import Teller, Told, tell
-from settlement.chain.abi import interface
+from settlement.chain.abi import Entry, interface
 from settlement.chain.calldata import MESSAGES, arguments, function_of, header
 from settlement.chain.client import GAS_SLACK
 from settlement.chain.rpc import Log
@@ -47,6 +47,7 @@ COUNTED: Mapping[type[model.Event], str] = {
     model.SessionProved: "proofs",
     model.MeteringPosted: "postings",
     model.AccountSettled: "entries",
+    model.DeliveryDonated: "gifts",
     model.AccountDelivered: "delivered",
     model.AccountCertified: "certificates",
     model.AccountCorrected: "corrected",
@@ -173,10 +174,10 @@ class Replay:
                 raise Difference("calls", f"{entry.name} cannot be replayed")
             self.findings.add("calls", kind="reads")
             return []
-        self._check_permission(now, sender, entry.name, entry.selector, logs)
         self.teller.caller = sender
         self.seen.add(sender)
         try:
+            self._check_permission(now, sender, entry, data, logs)
             values = arguments(entry, data)
             after = handler(self, now, sender, *values) or []
         except Refused as cause:
@@ -188,13 +189,13 @@ class Replay:
         return self._drained() + after
 
     def _check_permission(
-        self, now: int, sender: bytes, name: str, selector: bytes, logs: tuple[Log, ...]
+        self, now: int, sender: bytes, entry: Entry, data: bytes, logs: tuple[Log, ...]
     ) -> None:
-        if name not in RESTRICTED:
+        if not is_restricted(entry, data):
             return
         scheduled = self.manager.tells_use(logs)
-        allowed = self.manager.may(now, sender, self.address, selector, scheduled)
-        self.findings.require(allowed, "permissions", f"{name} by somebody who may not", None, sender)
+        allowed = self.manager.may(now, sender, self.address, entry.selector, scheduled)
+        self.findings.require(allowed, "permissions", f"{entry.name} by somebody who may not", None, sender)
 
     def _drained(self) -> list[Told]:
         """The events of the replay since the last call, as the chain should tell them."""
@@ -272,6 +273,7 @@ class Replay:
             self.teller.first_windows[hash_] = one.schedule.first_window
             self.seen |= {one.schedule.trader, one.schedule.beneficiary} - {NO_ADDRESS}
             self.sums.orders[hash_] = one.schedule
+        self.sums.prices = RoundPrices(posted[1].energy, posted[0].qualities)
         after = self.exchange.clear(now, id_, zone, *posted, carry, records)
         cleared = self.cleared[id_]
         cleared.orders[zone] += found
@@ -355,7 +357,6 @@ class Replay:
         self.require_posting(message)
         zone, day = message.zone, message.first_window
         after = self.exchange.settle(now, zone, day, carry, entries, prices)
-        self.sums.paid[day] = after.cash
         if self.exchange.run(day).stage is RunStage.SETTLED:
             self.sums.close(day, after, self.exchange.settlement_day(now, zone, day))
             self.findings.add("runs")
@@ -372,8 +373,6 @@ class Replay:
         prices: tuple[RoundPrices, ...],
     ) -> None:
         self.require_posting(message)
-        if carry is None:
-            raise Difference("calls", "nothing was brought to a certification")
         self.exchange.certify(now, message.zone, message.first_window, carry, brought, prices)
 
     def post_correction(
@@ -456,7 +455,6 @@ HANDLERS: dict[str, Callable[..., list[Told] | None]] = {
     "openCorrections": lambda r, now, _, message: r.exchange.open_corrections(message),
     "postCorrection": Replay.post_correction,
     "correct": lambda r, now, _, *values: r.exchange.correct(now, *values),
-    "setSharing": lambda r, now, _, on: r.exchange.set_sharing(now, on),
     "setChallengeBond": lambda r, now, _, nano: r.exchange.set_challenge_bond(nano),
     "bondOracles": lambda r, now, sender, nano: r.exchange.bond_oracles(now, sender, nano),
     "unbondOracles": lambda r, now, sender, nano: r.exchange.unbond_oracles(now, sender, nano),

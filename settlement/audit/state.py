@@ -10,11 +10,18 @@ from typing import Any
 from eth_abi.exceptions import DecodingError
 
 from settlement.audit.findings import Difference, Findings, located
-from settlement.audit.node import NoAnswer, Node
+from settlement.audit.node import Node
 from settlement.audit.replay import Replay
 from settlement.chain.abi import exchange_interface
-from settlement.chain.errors import ChainError
-from settlement.chain.exchange import FLAG_SUSPENDED, FLAG_WIDE, FLAG_WITHDRAWING, RunStage, Stage
+from settlement.chain.errors import ChainError, NoAnswer
+from settlement.chain.exchange import (
+    FLAG_DONOR,
+    FLAG_SUSPENDED,
+    FLAG_WIDE,
+    FLAG_WITHDRAWING,
+    RunStage,
+    Stage,
+)
 from settlement.reference import product_id, session
 from settlement.reference.accounts import PROSUMER
 from settlement.reference.exchange import Exchange
@@ -77,6 +84,7 @@ def member_word(exchange: Exchange, account: bytes) -> int:
         FLAG_WIDE * member.wide
         + FLAG_SUSPENDED * member.suspended
         + FLAG_WITHDRAWING * (account in exchange.state.requests)
+        + FLAG_DONOR * (account in exchange.state.donors)
     )
     word = member.zone | member.role << 56 | flags << 64 | member.max_quality << 72
     return word | member.capacity_wh << 80

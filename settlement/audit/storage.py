@@ -172,7 +172,9 @@ def _clearing(exchange: Exchange) -> Values:
     return {
         "_progress": _nested(progress),
         "_energy": _nested(energy),
-        "_beneficiaries": _nested(state.beneficiaries.items()),
+        "_gifts": _nested(
+            (place, {"beneficiary": one.beneficiary, "nano": one.nano}) for place, one in state.gifts.items()
+        ),
     }
 
 
@@ -236,7 +238,6 @@ def _metering(exchange: Exchange) -> Values:
     state = exchange.state
     return {
         "_quorum": state.quorum,
-        "_sharing": state.sharing,
         "_nodes": len(state.oracles),
         "_oracles": dict.fromkeys(state.oracles, True),
         "_meters": {id_: _meter(one) for id_, one in state.meters.items()},
@@ -260,7 +261,6 @@ def _run(exchange: Exchange, day: int) -> Values:
     return {
         "stage": RunStage[run.stage.name],
         "settledAt": run.settled_at,
-        "shares": run.shares,
         "zone": run.zone,
         "parts": run.parts,
         "accounts": run.accounts,

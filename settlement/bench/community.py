@@ -53,6 +53,8 @@ GREENEST = 15
 EVERY_GREEN_BUYER = 6
 """One buying home in so many insists on the greenest quality."""
 
+HOMES_PER_PART = 50
+"""Of a posting, as oracle nodes cut it: so many are certified in a transaction whatever is short."""
 REGISTRATION_GAS = 500_000
 
 
@@ -216,23 +218,29 @@ class Community:
         return settler.run(self.exchange, self.operator, self.sign_posting(day))
 
     def sign_posting(self, day: int) -> SignedPosting:
-        """Every home's readings, in one part, signed by two of the three nodes."""
+        """Every home's readings, in parts as oracle nodes cut them, signed by two of the three."""
         dice = random.Random(-day)
         entries = [self._entry(dice, number) for number in range(len(self.homes))]
-        part = posting.pack_part(sorted(entries, key=lambda entry: entry.account))
+        entries.sort(key=lambda entry: entry.account)
+        cuts = range(0, len(entries), HOMES_PER_PART)
+        parts = tuple(posting.pack_part(entries[at : at + HOMES_PER_PART]) for at in cuts)
         message = Posting(
             zone=0,
             first_window=first_window(day),
             windows=WINDOWS,
             sequence=1,
             accounts=len(entries),
-            commitments=eip712.keccak(b"readings of day %d" % day),
+            commitments=self.commitments(day),
             surplus=tuple(dice.randint(20_000, 60_000) for _ in range(WINDOWS)),
             deficit=tuple(dice.randint(280_000, 400_000) for _ in range(WINDOWS)),
-            parts=(posting.part_hash(part),),
+            parts=tuple(map(posting.part_hash, parts)),
         )
         digest = eip712.digest(self.exchange.separator, posting.struct_hash(message))
-        return SignedPosting(message, (part,), tuple(node.sign_digest(digest) for node in ORACLES[:2]))
+        return SignedPosting(message, parts, tuple(node.sign_digest(digest) for node in ORACLES[:2]))
+
+    def commitments(self, day: int) -> bytes:
+        """The root over a day's readings; nobody opens it here."""
+        return eip712.keccak(b"readings of day %d" % day)
 
     def _entry(self, dice: random.Random, number: int) -> Entry:
         """Those that sell export, those that buy import; none quite what it traded."""
@@ -255,12 +263,12 @@ def gate_of(day: int) -> int:
 
 
 def quality_of(shape: Shape, number: int, side: int) -> int:
-    """Sellers offer anything but the least, the greenest first; some buyers insist on the greenest, others
-    take anything but that.
+    """Sellers offer everything in turn, firm (8 and above) and as produced; some buyers insist on the
+    greenest, others take anything but that.
     """
     if side == BUY and number % EVERY_GREEN_BUYER == 0:
         return GREENEST
-    kinds = shape.qualities[:0:-1] if side == SELL else shape.qualities[:-1]
+    kinds = shape.qualities[::-1] if side == SELL else shape.qualities[:-1]
     return kinds[number // EVERY_GREEN_BUYER % len(kinds)]
 
 

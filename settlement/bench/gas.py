@@ -2,7 +2,8 @@
 
 Measured is the second day of the same accounts: registered, and traded once. Everything that the operator
 sends counts. A window-order is one window of one signed schedule; settling is counted by home and window.
-`settlement/bench/trees.py` measures the same clearing over a tree of zones.
+`settlement/bench/trees.py` measures the same clearing over a tree of zones, `settlement/bench/aftermath.py`
+later runs and challenges.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from settlement.bench import trees
+from settlement.bench import aftermath, trees
 from settlement.bench.community import Community, Shape, running
 from settlement.bench.registry import Figures, Tell
 from settlement.chain import deploy
@@ -66,7 +67,7 @@ def measure(_: argparse.Namespace, tell: Tell) -> Figures:
             details |= _details(day, suffix)
             sizes = deployed_bytes(community)
     over_zones, more = trees.measure(days["homes"].per_window_order(), tell)
-    return headline | over_zones | sizes | details | more
+    return headline | over_zones | aftermath.measure(tell) | sizes | details | more
 
 
 def measure_day(community: Community) -> DayGas:

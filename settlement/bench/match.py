@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,12 @@ from settlement.bench.registry import Figures, Tell
 from settlement.errors import MissingPrerequisite
 from settlement.matching import BUY
 
-PEER = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
+ROOT = Path(__file__).parents[2]
+PEER = ROOT / ".venv-peers" / "bin" / "python"
+PEER_SET_UP = [str(ROOT / "tools" / "uv"), "sync", "--frozen", "--only-group", "peers"]
+"""As `make .venv-peers/.set-up` does it."""
+LOCKS = ("pyproject.toml", "uv.lock")
+"""What an environment is older than if it must be set up again."""
 PEER_REPETITIONS = 3
 
 
@@ -90,12 +96,22 @@ def _timed(words: list[str]) -> float:
 
 
 def _peer(arguments: argparse.Namespace, tell: Tell) -> dict[str, int | float]:
-    """The same ten thousand orders in one zone; nothing if the peer is not installed."""
+    """The same ten thousand orders in one zone. `pymarket_compared` is 0 if the peer cannot be installed or
+    fails: the other figures took minutes and are kept.
+    """
     try:
-        python = _peer_python()
+        return {"pymarket_compared": 1} | _compared(_peer_python(tell), arguments)
     except MissingPrerequisite as missing:
         tell(f"  left out: {missing}")
-        return {}
+    except (OSError, RuntimeError, ValueError, KeyError) as failure:
+        tell(
+            f"  left out: pymarket failed: {_last_line(str(failure))}; remove .venv-peers to have it "
+            "installed again"
+        )
+    return {"pymarket_compared": 0}
+
+
+def _compared(python: str, arguments: argparse.Namespace) -> dict[str, int | float]:
     book = book_of(SHAPES["one_zone_10k"], arguments.shrink).book
     rows = zip(book.quantity_wh.tolist(), book.limit.tolist(), (book.side == BUY).tolist(), strict=True)
     given = {"bids": list(rows), "repetitions": min(PEER_REPETITIONS, arguments.repetitions)}
@@ -103,7 +119,34 @@ def _peer(arguments: argparse.Namespace, tell: Tell) -> dict[str, int | float]:
     return {"pymarket_10k_s": _seconds(told["seconds"]), "pymarket_10k_traded_wh": round(told["traded"])}
 
 
-def _peer_python() -> str:
-    if not PEER.exists():
-        raise MissingPrerequisite("pymarket is not there: `make .venv-peers/.set-up` installs it")
+def _peer_python(tell: Tell) -> str:
+    """The interpreter of an environment that has pymarket, set up unless it agrees with the lock."""
+    stamp = PEER.parents[1] / ".set-up"
+    if _is_set_up(stamp):
+        return str(PEER)
+    tell("match: installing pymarket into .venv-peers, once ...")
+    environment = os.environ | {"UV_PROJECT_ENVIRONMENT": str(PEER.parents[1])}
+    try:
+        done = subprocess.run(PEER_SET_UP, cwd=ROOT, env=environment, capture_output=True, text=True)
+    except OSError as error:
+        raise MissingPrerequisite(f"pymarket is installed in a checkout only: {error}") from None
+    if done.returncode or not PEER.exists():
+        raise MissingPrerequisite(
+            f"pymarket could not be installed, which takes a package index: {_last_line(done.stderr)}; try "
+            "`make .venv-peers/.set-up` when one can be reached"
+        )
+    stamp.touch()  # make need not do it again
     return str(PEER)
+
+
+def _is_set_up(stamp: Path) -> bool:
+    """As make decides: an interpreter alone may be what an interrupted installation left."""
+    try:
+        made = stamp.stat().st_mtime
+        return PEER.exists() and all((ROOT / lock).stat().st_mtime <= made for lock in LOCKS)
+    except OSError:
+        return False
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1].strip()

@@ -253,10 +253,10 @@ def posting_tuple(posting: Posting) -> Tail:
 def run_carry_tuple(carry: RunCarry | None) -> Tail:
     """`RunCarry`; nothing is brought to a first part."""
     if carry is None:
-        return Tail(pack(array(()), word(0), word(0), word(0), word(0)))
+        return Tail(pack(array(()), array(()), word(0), word(0), word(0), word(0)))
     tallies = array([settlement.pack_tally(tally) for tally in carry.tallies])
     rest = (address_word(carry.last_account), word(carry.parts))
-    return Tail(pack(tallies, word(carry.imbalance), word(carry.cash), *rest))
+    return Tail(pack(tallies, array(carry.pots), word(carry.imbalance), word(carry.cash), *rest))
 
 
 def _call(name: str, *members: bytes | Tail) -> bytes:

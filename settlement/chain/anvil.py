@@ -89,10 +89,12 @@ class Anvil:
         self.accounts = accounts
         self._folder = Path(tempfile.mkdtemp(prefix="trellis-anvil-"))
         self.ipc_path = self._folder / "anvil.ipc"
+        self._states = self._folder / "states"
         self.log = log or self._folder / "anvil.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._options = [
             *("--host", HOST, "--ipc", str(self.ipc_path)),
+            *("--cache-path", str(self._states)),
             *("--chain-id", str(chain_id), "--hardfork", hardfork, "--enable-tx-gas-limit"),
             *("--base-fee", "0", "--gas-price", "0", "--disable-min-priority-fee"),
             *("--gas-limit", str(gas_limit), "--order", "fifo"),
@@ -139,6 +141,8 @@ class Anvil:
                 process.kill()
                 process.wait()
         self.ipc_path.unlink(missing_ok=True)
+        # Old states that did not fit memory, gigabytes of a long chain: anvil itself leaves them behind.
+        shutil.rmtree(self._states, ignore_errors=True)
 
     def rpc(self, method: str, *params: Any) -> Any:
         """One JSON-RPC call, for the node's own verbs (`evm_mine`, `evm_setNextBlockTimestamp`, ...)."""

@@ -175,7 +175,7 @@ def _judge_zone(session: Session, book: ZoneBook, accounts: Mapping[bytes, Accou
         assert account.member is not None
         amount, after_epoch = account.withdrawing
         promised = amount if after_epoch < session.epoch else 0
-        cover = orders.cover(order, params.buy_reserve, params.sell_reserve)
+        cover = rules.cover(account.member, order, params)
         beneficiary = accounts[order.beneficiary].member if order.beneficiary != NO_ADDRESS else None
         wrong = rules.wrong_beneficiary(order, beneficiary, beneficiaries.get(order.trader))
         reason = rules.refusal(account.member, order, cash[order.trader], promised, cover, wrong)

@@ -89,11 +89,11 @@ def _closed(values: tuple[Any, ...]) -> ClosedZone:
 
 
 def _run_carry(values: tuple[Any, ...]) -> RunCarry | None:
-    """None where nothing is brought, as to a first part."""
-    tallies, imbalance, cash, last, parts = values
-    if not tallies and not imbalance and not cash and not any(last) and not parts:
+    """None where nothing is brought, as to a first part, or to any of a day on which nothing was traded."""
+    tallies, pots, imbalance, cash, last, parts = values
+    if not any((tallies, pots, imbalance, cash, any(last), parts)):
         return None
-    return RunCarry(tuple(map(_tally, tallies)), imbalance, cash, last, parts)
+    return RunCarry(tuple(map(_tally, tallies)), pots, imbalance, cash, last, parts)
 
 
 def _tally(word: int) -> Tally:

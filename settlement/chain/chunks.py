@@ -83,9 +83,12 @@ def plan_chunks(
 
 
 def _posted_bytes(market: Market) -> int:
-    """What is posted and carried, and the flows."""
-    flows = len(market.grid.pairs()) * market.windows
-    return POSTED_BYTES + 32 * (3 * market.cells + 2 * market.windows + flows)
+    """What is posted and carried. The flows come with the call that closes only."""
+    return POSTED_BYTES + 32 * (3 * market.cells + 2 * market.windows)
+
+
+def _flow_bytes(market: Market) -> int:
+    return 32 * len(market.grid.pairs()) * market.windows
 
 
 def record_bytes(order: Order) -> int:
@@ -124,7 +127,7 @@ def plan_children(
     takes = (own * CALLDATA_GAS + check, own)
     below = market.grid.children(zone)[joined or 0 :]
     if joined is None:
-        gas, size = _base(market, _posted_bytes(market))
+        gas, size = _base(market, _posted_bytes(market) + _flow_bytes(market))
         fit = max(0, min((most.gas - gas) // takes[0], (most.bytes - size) // takes[1]))
         cuts, below = [below[:fit]], below[fit:]
     base = _base(market, own + _proof_bytes(market))
@@ -142,4 +145,4 @@ def _closed_bytes(market: Market) -> int:
 
 def _proof_bytes(market: Market) -> int:
     """The header and the flows, which the root brings again."""
-    return 32 * (market.cells + len(market.grid.pairs()) * market.windows)
+    return 32 * market.cells + _flow_bytes(market)

@@ -1,4 +1,5 @@
-"""`trellis claim`: whoever holds an order and its receipt is paid if the order was left out.
+"""`trellis claim`: whoever holds an order and a receipt is paid if the order was left out against it, or was
+cleared although the receipt is for its cancel or for an order in its place.
 
 All else is read from the chain: the session that the receipt is of, the hashes of the cleared book, and the
 neighbours under its root between which the order would have been.
@@ -8,15 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from settlement.chain.claim_input import Given, read_given, read_key
 from settlement.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
     from settlement.chain.books import Session
+    from settlement.chain.claims import Claim
     from settlement.chain.exchange import Exchange
     from settlement.chain.receipts import Kept
     from settlement.reference.orders import SignedOrder
@@ -24,23 +27,34 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Claims from a session's bond for an order that the operator answered with a receipt and then left out, or
-whose session is void. Finds the session by the receipt's signature, proves from the chain that the order is
-not under the committed root, and sends the claim. Anyone may send it; it is the order's trader who is paid.
+whose session is void; with --cancel or --replacement, for an order that was cleared although the receipt is
+for its cancel, or for the order that replaces it. Finds the session by the receipt's signature, proves from
+the chain that the order is not under the committed root, or is, and sends the claim. Anyone may send it; it
+is the order's trader who is paid.
 
 --order takes the order's record, --receipt the operator's answer: hex, or a file that holds hex or JSON:
   {"record": "0x…", "zone": 3}             "zone" is where the trader is registered, if it is left out
   {"sequence": 17, "signature": "0x…"}     as hex: 4 bytes of sequence, 65 of signature
-One JSON file with all four may be given to both.
+One JSON file with all four may be given to both. --replacement takes a record like --order, --cancel the
+signature of the cancel, 65 bytes: {"cancel": "0x…"} or hex.
 """
 
 EPILOG = """\
-Without --key-file nothing is sent: it says what would be claimed.
+Without --key-file nothing is sent: it says what would be claimed, having asked the contract whether it would
+take that. Two claims on a void session need no receipt and are not made here, but by claim_committed and
+claim_submitted of settlement.chain.claims: for an order under a committed root, or submitted on chain.
 docs/omission.md says who is paid when.
-exit codes: 0 claimed (or could be), 1 there is nothing to claim, 2 bad input or usage
+exit codes: 0 claimed (or could be), 1 there is nothing to claim or the contract refuses, 2 bad input or usage
 """
 
-SEQUENCE_BYTES, SIGNATURE_BYTES = 4, 65
-HEX = re.compile(r"(0x)?([0-9a-fA-F]{2})+")
+REFUSALS = {
+    "AlreadyClaimed": "each order is claimed once; payClaim pays it when the time to defend is over",
+    "ClaimsClosed": "claims had to be made by {by:%Y-%m-%d %H:%M:%S} UTC",
+    "Forced": "it was submitted on chain, so the operator had to clear it and owes nothing for that",
+    "NotMember": "its trader is not registered, so nobody can be paid",
+    "ExchangePaused": "claim when the pause is over, by {by:%Y-%m-%d %H:%M:%S} UTC",
+}
+"""What a refusal that depends on more than what was given means for who claims."""
 
 
 def register(subparsers: Any) -> None:
@@ -56,6 +70,13 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--address", required=True, help="of the Exchange, 0x and 40 hex digits")
     parser.add_argument("--order", required=True, metavar="FILE|HEX", help="the signed order's record")
     parser.add_argument("--receipt", required=True, metavar="FILE|HEX", help="the operator's receipt for it")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--cancel", metavar="FILE|HEX", help="its trader's signature; the receipt is for the cancel"
+    )
+    instead.add_argument(
+        "--replacement", metavar="FILE|HEX", help="the order in its place; the receipt is for that one"
+    )
     parser.add_argument(
         "--key-file", type=Path, metavar="FILE", help="private key of who sends, 32 bytes in hex"
     )
@@ -67,44 +88,89 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from settlement.chain import claims
-    from settlement.chain.exchange import Stage
     from settlement.chain.sign import Signer
 
-    key = None if arguments.key_file is None else Signer(_key_of(arguments.key_file))
+    key = None if arguments.key_file is None else Signer(read_key(arguments.key_file))
+    given = read_given(arguments)
     exchange = _exchange(arguments)
-    found = _find(exchange, arguments)
-    void = exchange.session(found.session.epoch)[1] is Stage.VOID
-    proof = None if void else claims.absence_of(exchange, found.session, found.kept)
-    if not void and proof is None:
-        raise CheckFailed(f"order 0x{found.order_hash.hex()} was not left out: there is nothing to claim")
+    found = _find(exchange, arguments.session, given)
+    kind, position, claim = _judge(exchange, found)
+    _check(exchange, found, claim)
     told: dict[str, Any] = {
-        "claim": "void" if void else "omission",
+        "claim": kind,
         "session": found.session.epoch,
         "zone": found.kept.zone,
         "order": "0x" + found.order_hash.hex(),
         "trader": "0x" + found.order.schedule.trader.hex(),
         "sequence": found.kept.receipt.sequence,
         "bond_nano": found.session.params.bond_nano,
-        "position": None if proof is None else proof.index,
+        "position": position,
         "transaction": None,
         "block": None,
     }
     if key is not None:
-        sent = claims.claim(exchange, key, found.session, found.kept)
+        sent = claims.send(exchange, key, claim)
         told |= {"transaction": "0x" + sent.tx_hash.hex(), "block": sent.block}
     print(json.dumps(told, indent=2) if arguments.json else _sentence(told))
 
 
+def _judge(exchange: Exchange, found: Found) -> tuple[str, int | None, Claim]:
+    """The kind of claim, how many orders in the book come before, and what to send; CheckFailed if there is
+    none.
+    """
+    from settlement.chain import claims
+    from settlement.chain.exchange import Stage
+
+    session, kept, name = found.session, found.kept, f"order 0x{found.order_hash.hex()}"
+    void = exchange.session(session.epoch)[1] is Stage.VOID
+    if not found.cancel and found.replacement is None:
+        if void:
+            return "void", None, claims.void_claim(session, kept)
+        absent = claims.absence_of(exchange, session, kept)
+        if absent is None:
+            raise CheckFailed(f"{name} was not left out: there is nothing to claim")
+        return "omission", absent.index, claims.omission_claim(session, kept, absent)
+    if void:
+        raise CheckFailed(
+            f"session {session.epoch} is void, so {name} was not cleared: claim with a receipt for an order, "
+            "without --cancel and --replacement"
+        )
+    present = claims.inclusion_of(exchange, session, kept.zone, kept.record)
+    if present is None:
+        raise CheckFailed(f"{name} was not cleared: there is nothing to claim")
+    if found.replacement is None:
+        return "cancelled", present.index, claims.cancelled_claim(session, kept, present, found.cancel)
+    return (
+        "replaced",
+        present.index,
+        claims.replaced_claim(session, kept.record, present, found.replacement),
+    )
+
+
+def _check(exchange: Exchange, found: Found, claim: Claim) -> None:
+    """CheckFailed if the contract would not take the claim, as it is and now."""
+    from settlement.chain import claims
+    from settlement.chain.errors import ContractRevert
+
+    try:
+        claims.check(exchange, claim)
+    except ContractRevert as refusal:
+        why = REFUSALS.get(refusal.name, "docs/errors.md says what that means")
+        if "{by" in why:
+            why = why.format(by=datetime.fromtimestamp(found.session.params.claim_by, UTC))
+        name = f"order 0x{found.order_hash.hex()}"
+        raise CheckFailed(f"{name} cannot be claimed for: {refusal.message}: {why}") from None
+
+
 def _sentence(told: dict[str, Any]) -> str:
-    why = (
-        "the session is void"
-        if told["claim"] == "void"
-        else f"it is not in the book: {told['position']} orders with lower hashes, and none of its own"
-    )
-    what = (
-        f"order {told['order']} of session {told['session']}, zone {told['zone']}, has receipt "
-        f"{told['sequence']}, and {why}"
-    )
+    before = f"{told['position']} orders with lower hashes"
+    why = {
+        "void": "has receipt {}, and the session is void",
+        "omission": f"has receipt {{}}, and it is not in the book: {before}, and none of its own",
+        "cancelled": f"was cleared, behind {before}, although its cancel has receipt {{}}",
+        "replaced": f"was cleared, behind {before}, although what replaces it has receipt {{}}",
+    }[told["claim"]].format(told["sequence"])
+    what = f"order {told['order']} of session {told['session']}, zone {told['zone']}, {why}"
     if told["transaction"] is None:
         claim = f"{told['bond_nano']:,} nano for {told['trader']}"
         return f"{what}\nnothing was sent: give --key-file to claim {claim}"
@@ -119,12 +185,19 @@ def _sentence(told: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """An order with its receipt, and the session that both are of."""
+    """An order with a receipt, and the session that both are of."""
 
     session: Session
     kept: Kept
     order: SignedOrder
     order_hash: bytes
+    cancel: bytes
+    """As given."""
+    replacement: Kept | None
+    other: SignedOrder | None
+    """The replacement, read."""
+    answered: bytes
+    """What the receipt is for: the order, its cancel, or the order in its place."""
 
 
 def _exchange(arguments: argparse.Namespace) -> Exchange:
@@ -133,6 +206,8 @@ def _exchange(arguments: argparse.Namespace) -> Exchange:
     from settlement.chain.deploy import Deployment
     from settlement.chain.exchange import Exchange
 
+    if not arguments.rpc.startswith(("http://", "https://")) and not Path(arguments.rpc).is_socket():
+        raise InputError(f"--rpc {arguments.rpc}: must be an http(s) URL of a node, or its IPC socket")
     address, chain = read_address(arguments.address), Chain(arguments.rpc)
     if arguments.from_block < 0:
         raise InputError("--from-block is a block number, from 0")
@@ -142,29 +217,90 @@ def _exchange(arguments: argparse.Namespace) -> Exchange:
     return Exchange(chain, Deployment(chain.chain_id, address, arguments.from_block, nobody, nobody, (), 0))
 
 
-def _find(exchange: Exchange, arguments: argparse.Namespace) -> Found:
-    """The session whose receipt signer signed for this order: the latest, if it is not named."""
+def _find(exchange: Exchange, named: int | None, given: Given) -> Found:
+    """The session whose receipt signer signed the receipt: the latest, if it is not named."""
     from settlement.chain.operator import find_session
-    from settlement.reference.orders import order_hash
 
-    order, receipt = _read(arguments.order, "--order"), _receipt(_read(arguments.receipt, "--receipt"))
-    record = _bytes(order, "record", "--order")
     (latest,) = exchange.view("latestEpoch")
-    named = arguments.session
+    if named is not None and not 1 <= named <= latest:
+        raise InputError(f"--session {named}: sessions are numbered from 1, and the latest is {latest}")
     epochs = range(latest, 0, -1) if named is None else [named]
     for epoch in epochs:
-        session = find_session(exchange, epoch)
-        kept, signed = _kept(exchange, session, record, order.get("zone"), receipt)
-        hash_ = order_hash(exchange.separator, signed.schedule)
-        if _is_for(exchange, session, hash_, receipt, tell=named is not None):
-            return Found(session, kept, signed, hash_)
+        found = _in_session(exchange, find_session(exchange, epoch), given)
+        receipt = found.kept.receipt
+        if _is_for(exchange, found.session, found.answered, receipt, tell=named is not None):
+            _check_signed(exchange, found)
+            return found
+    what = "order's cancel" if given.cancel else "order in its place" if given.replacement else "order"
     raise InputError(
-        f"--receipt: no session of {len(epochs)} has a bond and a signer that gave it for this order"
+        f"--receipt: no session of {len(epochs)} has a bond and a signer that gave it for this {what}"
     )
 
 
+def _in_session(exchange: Exchange, session: Session, given: Given) -> Found:
+    """What was given, as if it were of this session."""
+    from settlement.chain.receipts import cancel_hash
+    from settlement.reference.orders import order_hash
+
+    kept, signed = _kept(exchange, session, given.record, given.zone, given.receipt, "--order")
+    hash_ = answered = order_hash(exchange.separator, signed.schedule)
+    replacement = other = None
+    if given.cancel:
+        answered = cancel_hash(exchange.separator, session.id, hash_)
+    elif given.replacement:
+        replacement, other = _kept(
+            exchange, session, given.replacement, kept.zone, given.receipt, "--replacement"
+        )
+        answered = order_hash(exchange.separator, other.schedule)
+    return Found(session, kept, signed, hash_, given.cancel, replacement, other, answered)
+
+
+def _check_signed(exchange: Exchange, found: Found) -> None:
+    """InputError unless the order's trader signed all that it is said to have signed."""
+    from settlement.chain.receipts import cancel_hash
+
+    trader = found.order.schedule.trader
+    _require_signer(trader, found.order_hash, found.order.signature, "--order")
+    if found.cancel:
+        digest = cancel_hash(exchange.separator, found.session.id, found.order_hash)
+        _require_signer(trader, digest, found.cancel, "--cancel")
+    if found.other is not None:
+        other = found.other.schedule
+        if other.trader != trader:
+            raise InputError(
+                f"--replacement: is an order of 0x{other.trader.hex()}, and --order of 0x{trader.hex()}: "
+                "give two orders of one trader"
+            )
+        if other.replaces != found.order_hash:
+            raise InputError(
+                f"--replacement: replaces 0x{other.replaces.hex()}, which is not --order, "
+                f"0x{found.order_hash.hex()}: give the order that it replaces"
+            )
+        _require_signer(trader, found.answered, found.other.signature, "--replacement")
+
+
+def _require_signer(trader: bytes, digest: bytes, signature: bytes, option: str) -> None:
+    from settlement.reference import eip712
+    from settlement.reference.errors import Refused
+
+    try:
+        signer = "0x" + eip712.recover(digest, signature).hex()
+    except Refused:
+        signer = "nobody"
+    if signer != "0x" + trader.hex():
+        raise InputError(
+            f"{option}: must be signed by the order's trader, 0x{trader.hex()}, and {signer} signed it: give "
+            "what the trader sent to the operator"
+        )
+
+
 def _kept(
-    exchange: Exchange, session: Session, record: bytes, zone: int | None, receipt: SignedReceipt
+    exchange: Exchange,
+    session: Session,
+    record: bytes,
+    zone: int | None,
+    receipt: SignedReceipt,
+    option: str,
 ) -> tuple[Kept, SignedOrder]:
     """What the trader kept, as claims read it; without a zone, that in which the trader is registered."""
     from settlement.chain.receipts import keep
@@ -178,9 +314,12 @@ def _kept(
             zone = 0 if member is None else member.zone
         signed, end = decode(record, 0, session.id, session.params.kind, zone)
     except Refused as refusal:
-        raise InputError(f"--order: {refusal}") from None
+        raise InputError(
+            f"{option}: these {len(record)} bytes are no signed order's record ({type(refusal).__name__}): "
+            "give the whole record that was sent to the operator (docs/formats.md, Schedule record)"
+        ) from None
     if end != len(record):
-        raise InputError(f"--order: {len(record) - end} bytes follow the record: give one order")
+        raise InputError(f"{option}: {len(record) - end} bytes follow the record: give one order")
     return keep(signed, receipt), signed
 
 
@@ -198,59 +337,3 @@ def _is_for(
             raise
         return False
     return True
-
-
-# What is given ------------------------------------------------------------------------------------------
-
-
-def _read(given: str, option: str) -> dict[str, Any]:
-    """The JSON object of a file; hex, given or in a file, as `{"record": hex}`."""
-    text = given if HEX.fullmatch(given) else _text_of(Path(given), option)
-    if HEX.fullmatch(text.strip()):
-        return {"record": text.strip()}
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{option} {given}, line {error.lineno}, column {error.colno}: {error.msg}"
-        ) from None
-    if not isinstance(found, dict):
-        raise InputError(f"{option} {given}: must be hex or one JSON object")
-    return found
-
-
-def _receipt(found: dict[str, Any]) -> SignedReceipt:
-    from settlement.reference.receipts import SignedReceipt
-
-    if "signature" in found:
-        sequence, signature = found.get("sequence"), _bytes(found, "signature", "--receipt")
-        if not isinstance(sequence, int) or isinstance(sequence, bool) or not 0 <= sequence < 2**32:
-            raise InputError("--receipt, sequence: must be a whole number from 0, below 2^32")
-    else:
-        data = _bytes(found, "record", "--receipt")
-        sequence, signature = int.from_bytes(data[:SEQUENCE_BYTES], "big"), data[SEQUENCE_BYTES:]
-    if len(signature) != SIGNATURE_BYTES:
-        raise InputError(f"--receipt: a signature has {SIGNATURE_BYTES} bytes, not {len(signature)}")
-    return SignedReceipt(sequence, signature)
-
-
-def _bytes(found: dict[str, Any], key: str, option: str) -> bytes:
-    text = found.get(key)
-    if not isinstance(text, str) or not HEX.fullmatch(text):
-        raise InputError(f"{option}, {key}: must be there, in hex")
-    return bytes.fromhex(text.removeprefix("0x"))
-
-
-def _key_of(file: Path) -> str:
-    text = _text_of(file, "--key-file").strip()
-    if not re.fullmatch(r"(0x)?[0-9a-fA-F]{64}", text):
-        raise InputError(f"--key-file {file}: must hold one private key, 64 hex digits")
-    return text
-
-
-def _text_of(file: Path, option: str) -> str:
-    try:
-        return file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise InputError(f"{option} {file} cannot be read: {reason}") from None

@@ -6,6 +6,8 @@ Proofs are made from the hashes of a zone's book, which the calldata of clearing
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from settlement.chain.books import Session
 from settlement.chain.errors import WrongProgress
@@ -22,6 +24,9 @@ from settlement.reference.receipts import SignedReceipt
 
 NOWHERE = Inclusion(0, NO_SIBLINGS)
 """Where a proof is not read."""
+
+Claim = tuple[str, tuple[Any, ...]]
+"""A claim that can be sent: the name of the call, and its arguments."""
 
 
 # What the chain says ------------------------------------------------------------------------------------
@@ -78,42 +83,48 @@ def submit(exchange: Exchange, sender: Signer, session: Session, record: bytes, 
 
 def claim(exchange: Exchange, sender: Signer, session: Session, kept: Kept) -> Receipt:
     """Claims for an order by its receipt. WrongProgress if there is no reason to, or not yet."""
-    place = (session.epoch, kept.zone, kept.record)
     if exchange.session(session.epoch)[1] is Stage.VOID:
-        return exchange.send(sender, "claimVoid", *place, receipt_arguments(kept.receipt))
+        return send(exchange, sender, void_claim(session, kept))
     proof = absence_of(exchange, session, kept)
     if proof is None:
         order_hash = _hash_of(exchange, session, kept.zone, kept.record)
         raise WrongProgress(f"order 0x{order_hash.hex()} was not left out")
-    arguments = (*place, receipt_arguments(kept.receipt), absence_arguments(proof))
-    return exchange.send(sender, "claimOmission", *arguments)
+    return send(exchange, sender, omission_claim(session, kept, proof))
 
 
 def absence_of(exchange: Exchange, session: Session, kept: Kept) -> Absence | None:
     """What shows that a proved session's book lacks an order; None if it has it. WrongProgress too early."""
-    if exchange.session(session.epoch)[1] is not Stage.PROVED:
-        raise WrongProgress(f"session {session.epoch} has not ended: claim when it is proved or void")
+    _require_proved(exchange, session)
     order_hash = _hash_of(exchange, session, kept.zone, kept.record)
     return membership.prove_absence(book_hashes(exchange, session, kept.zone), order_hash)
+
+
+def inclusion_of(exchange: Exchange, session: Session, zone: int, record: bytes) -> Inclusion | None:
+    """What shows that a proved session's book has an order; None if it lacks it. WrongProgress too early."""
+    _require_proved(exchange, session)
+    order_hash = _hash_of(exchange, session, zone, record)
+    return membership.prove_inclusion(book_hashes(exchange, session, zone), order_hash)
+
+
+def _require_proved(exchange: Exchange, session: Session) -> None:
+    if exchange.session(session.epoch)[1] is not Stage.PROVED:
+        raise WrongProgress(f"session {session.epoch} has not ended: claim when it is proved or void")
 
 
 def claim_cancelled(
     exchange: Exchange, sender: Signer, session: Session, kept: Kept, cancel: bytes, receipt: SignedReceipt
 ) -> Receipt:
     """Claims for an order that was cleared though its cancel has a receipt."""
-    proof = inclusion_arguments(_included(exchange, session, kept.zone, kept.record))
-    arguments = (session.epoch, kept.zone, kept.record, proof, cancel, receipt_arguments(receipt))
-    return exchange.send(sender, "claimCancelled", *arguments)
+    proof = _included(exchange, session, kept.zone, kept.record)
+    return send(exchange, sender, cancelled_claim(session, replace(kept, receipt=receipt), proof, cancel))
 
 
 def claim_replaced(
     exchange: Exchange, sender: Signer, session: Session, record: bytes, replacement: Kept
 ) -> Receipt:
     """Claims for an order that was cleared though one that replaces it has a receipt."""
-    proof = inclusion_arguments(_included(exchange, session, replacement.zone, record))
-    receipt = receipt_arguments(replacement.receipt)
-    arguments = (session.epoch, replacement.zone, record, proof, replacement.record, receipt)
-    return exchange.send(sender, "claimReplaced", *arguments)
+    proof = _included(exchange, session, replacement.zone, record)
+    return send(exchange, sender, replaced_claim(session, record, proof, replacement))
 
 
 def claim_committed(
@@ -130,6 +141,41 @@ def claim_submitted(
 ) -> Receipt:
     """Claims for an order submitted on chain to a session that is void."""
     return exchange.send(sender, "claimSubmitted", session.epoch, zone, record)
+
+
+# Claims by receipt, before they are sent ------------------------------------------------------------------
+
+
+def void_claim(session: Session, kept: Kept) -> Claim:
+    return "claimVoid", (session.epoch, kept.zone, kept.record, receipt_arguments(kept.receipt))
+
+
+def omission_claim(session: Session, kept: Kept, proof: Absence) -> Claim:
+    shown = (receipt_arguments(kept.receipt), absence_arguments(proof))
+    return "claimOmission", (session.epoch, kept.zone, kept.record, *shown)
+
+
+def cancelled_claim(session: Session, kept: Kept, proof: Inclusion, cancel: bytes) -> Claim:
+    """Kept with the order is the receipt of its cancel."""
+    shown = (inclusion_arguments(proof), cancel, receipt_arguments(kept.receipt))
+    return "claimCancelled", (session.epoch, kept.zone, kept.record, *shown)
+
+
+def replaced_claim(session: Session, record: bytes, proof: Inclusion, replacement: Kept) -> Claim:
+    """Kept with the replacement is its receipt; `record` is the order that it replaces."""
+    shown = (inclusion_arguments(proof), replacement.record, receipt_arguments(replacement.receipt))
+    return "claimReplaced", (session.epoch, replacement.zone, record, *shown)
+
+
+def check(exchange: Exchange, claim: Claim) -> None:
+    """ContractRevert if the Exchange would refuse the claim. Nothing is sent; anyone may claim."""
+    name, arguments = claim
+    exchange.chain.call(exchange.address, exchange.abi.encode(name, *arguments))
+
+
+def send(exchange: Exchange, sender: Signer, claim: Claim) -> Receipt:
+    name, arguments = claim
+    return exchange.send(sender, name, *arguments)
 
 
 # Defending, paying --------------------------------------------------------------------------------------
@@ -169,10 +215,9 @@ def _hash_of(exchange: Exchange, session: Session, zone: int, record: bytes) -> 
 
 
 def _included(exchange: Exchange, session: Session, zone: int, record: bytes) -> Inclusion:
-    order_hash = _hash_of(exchange, session, zone, record)
-    proof = membership.prove_inclusion(book_hashes(exchange, session, zone), order_hash)
+    proof = inclusion_of(exchange, session, zone, record)
     if proof is None:
-        raise WrongProgress(f"order 0x{order_hash.hex()} was not cleared")
+        raise WrongProgress(f"order 0x{_hash_of(exchange, session, zone, record).hex()} was not cleared")
     return proof
 
 

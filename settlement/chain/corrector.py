@@ -73,10 +73,11 @@ def open_day(exchange: Exchange, sender: Signer, zone: int, day: int) -> list[St
     """The same of a day whose posting nobody has at hand. WrongProgress if the zone was never settled."""
     if zone_day(exchange, zone, day).is_open:
         return []
-    return open_corrections(exchange, sender, _posting_of(exchange, zone, day))
+    return open_corrections(exchange, sender, posting_of(exchange, zone, day))
 
 
-def _posting_of(exchange: Exchange, zone: int, day: int) -> Posting:
+def posting_of(exchange: Exchange, zone: int, day: int) -> Posting:
+    """What a zone's day was settled by. WrongProgress if it never was."""
     for one in statements.settled_postings(exchange, day):
         if one.posting.zone == zone:
             return one.posting

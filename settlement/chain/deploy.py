@@ -6,16 +6,19 @@ them; nobody, the administrator included, can touch prices, fills, cash or token
     role       may                                                             held by
     OPERATOR   openDay, openSession, commitBooks, postHeader, clear,           the market operator
                closeZone, joinChildren
-    ORACLE     postMetering, settle, certify, postCorrection, correct,         oracle nodes and the operator
-               bondOracles, unbondOracles
+    ORACLE     postMetering, postCorrection, bondOracles, unbondOracles,       oracle nodes and the operator
+               settle of a day by default
     REGISTRAR  registerMember, changeMember, registerMeter, rotateMeter,       the community's registrar
-               revokeMeter, setGrid, setOracle, setQuorum, setChallengeBond,
-               setSharing
+               revokeMeter, setGrid, setOracle, setQuorum, setChallengeBond
     GUARDIAN   pause, unpause                                                  whoever watches
     MINTER     mint of the settlement token                                    who takes the money in
+    AUDITOR    nothing on chain; the API shows all evidence                    auditors
+    REGULATOR  nothing on chain; the API shows ledger and aggregates           regulators
 
-ORACLE posts and settles what a quorum signed: the contract checks the signatures, the role only keeps
-strangers from filling blocks. An oracle node's vote is its signature (`setOracle`), not this role.
+ORACLE posts what a quorum signed: the contract checks the signatures, the role only keeps strangers from
+filling blocks. An oracle node's vote is its signature (`setOracle`), not this role. What a quorum signed
+anyone may settle, certify and correct; a day by default anyone may post and certify, but who settles it
+chooses which accounts come when, and one that is passed over can never be settled.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from settlement.reference import eip712
 
 ADMIN = 0
 """The AccessManager's own: grants and revokes."""
-OPERATOR, ORACLE, REGISTRAR, GUARDIAN, MINTER = 1, 2, 3, 4, 5
+OPERATOR, ORACLE, REGISTRAR, GUARDIAN, MINTER, AUDITOR, REGULATOR = range(1, 8)
 
 LABELS = {
     OPERATOR: "OPERATOR",
@@ -46,6 +49,8 @@ LABELS = {
     REGISTRAR: "REGISTRAR",
     GUARDIAN: "GUARDIAN",
     MINTER: "MINTER",
+    AUDITOR: "AUDITOR",
+    REGULATOR: "REGULATOR",
 }
 
 EXCHANGE_RIGHTS: Mapping[int, tuple[str, ...]] = {
@@ -60,12 +65,10 @@ EXCHANGE_RIGHTS: Mapping[int, tuple[str, ...]] = {
     ),
     ORACLE: (
         "postMetering",
-        "settle",
-        "certify",
         "postCorrection",
-        "correct",
         "bondOracles",
         "unbondOracles",
+        "settle",  # of a day by default; the contract asks for nobody's role otherwise
     ),
     REGISTRAR: (
         "registerMember",
@@ -74,7 +77,6 @@ EXCHANGE_RIGHTS: Mapping[int, tuple[str, ...]] = {
         "rotateMeter",
         "revokeMeter",
         "setChallengeBond",
-        "setSharing",
         "setGrid",
         "setOracle",
         "setQuorum",
@@ -209,7 +211,7 @@ def read_deployment(chain: Chain, path: Path) -> Deployment:
         fields = json.loads(path.read_text())
         chain_id, block = int(fields["chain_id"]), int(fields["block"])
         exchange = to_bytes(fields["exchange"])
-    except (OSError, ValueError, KeyError, TypeError) as cause:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as cause:
         raise InputError(f"{path} is no deployment.json ({cause}): deploy first, or name another") from cause
     if chain_id != chain.chain_id:
         raise WrongChain(chain.chain_id, chain_id)

@@ -1,7 +1,8 @@
 """What can go wrong at the edge to the chain. One tree, all of them things a user is told:
 
 ChainError                 base; a TrellisError
-├── NodeError              the node refused a request or does not answer
+├── NodeError              the node refused a request
+│   └── NoAnswer           it, or none of several, answers
 ├── WrongChain             the node is of another chain than the deployment
 ├── TransactionTooLarge    more bytes than real networks take in one transaction
 ├── GasLimitExceeded       more gas than real networks give one transaction
@@ -29,6 +30,10 @@ class NodeError(ChainError):
     def __init__(self, method: str, message: str, code: int = 0, data: bytes = b"") -> None:
         super().__init__(f"the node refused {method}: {message}")
         self.method, self.code, self.data = method, code, data
+
+
+class NoAnswer(NodeError):
+    """Nobody answers: a request may have been taken all the same."""
 
 
 class WrongChain(ChainError):

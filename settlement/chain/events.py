@@ -214,6 +214,14 @@ class AccountSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryDonated:
+    beneficiary: bytes
+    account: bytes
+    epoch: int
+    nano: int
+
+
+@dataclass(frozen=True, slots=True)
 class PartSettled:
     zone: int
     day: int
@@ -244,6 +252,8 @@ class AccountDelivered:
     imbalance_wh: int
     """The change, over all windows."""
     cash_nano: int
+    """Refunds, and what the change of its imbalance earned."""
+    released_nano: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +271,8 @@ class PartCertified:
 class RunCertified:
     zone: int
     day: int
+    rest_nano: int
+    """What neither sellers nor buyers received of sales as produced: the balancing party's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,11 +373,6 @@ class ChallengeBondChanged:
 
 
 @dataclass(frozen=True, slots=True)
-class SharingChanged:
-    on: bool
-
-
-@dataclass(frozen=True, slots=True)
 class BondLocked:
     epoch: int
     operator: bytes
@@ -422,11 +429,11 @@ KINDS: tuple[type, ...] = (
     *(ZoneAdvanced, ZoneJoined, SessionProved, NetworkPaid),
     *(Paused, Unpaused, Accepted, Transfer),
     *(MeterRegistered, MeterRotated, MeterRevoked, OracleChanged, QuorumChanged, MeteringPosted),
-    *(AccountSettled, PartSettled, RunSettled),
+    *(DeliveryDonated, AccountSettled, PartSettled, RunSettled),
     *(AccountDelivered, AccountCertified, PartCertified, RunCertified),
     *(CorrectionsOpened, CorrectionPosted, AccountCorrected, PartCorrected, RunCorrected),
     *(ReadingChallenged, ChallengeAnswered, ChallengeSettled, ChallengeDropped),
-    *(OracleBondChanged, ChallengeBondChanged, SharingChanged),
+    *(OracleBondChanged, ChallengeBondChanged),
     *(BondLocked, OrderSubmitted, SubmissionReplaced),
     *(ClaimOpened, ClaimDefeated, ClaimPaid, BondReleased),
 )

@@ -16,7 +16,7 @@ from settlement.reference.packed_windows import Lanes
 from settlement.reference.posting import Posting
 from settlement.reference.prices import RoundPrices
 from settlement.reference.product_id import CLAIM, ENERGY, OBLIGATION, ProductId
-from settlement.reference.settlement import Day, Round
+from settlement.reference.settlement import Day, round_of
 
 Held = dict[tuple[int, int, int], int]
 """Wh by (round, quality code, window of the day); none of zero."""
@@ -35,11 +35,6 @@ class Holdings:
     def prices(self) -> tuple[RoundPrices, ...]:
         """Of each proved round, ascending."""
         return tuple(one.prices for one in self.day.rounds if one.prices is not None)
-
-    @property
-    def unpriced(self) -> Day:
-        """The day of one that brings no prices."""
-        return replace(self.day, rounds=tuple(replace(one, prices=None) for one in self.day.rounds))
 
 
 def read_holdings(
@@ -66,15 +61,10 @@ def day_of(exchange: Exchange, posting: Posting) -> Day:
         if (params.day, params.kind) != (posting.first_window, ENERGY):
             continue
         if exchange.session(event.epoch)[1] is Stage.PROVED:
-            first, prices = (
-                params.first_window - params.day,
-                round_prices(exchange, event.epoch, posting.zone),
-            )
-            rounds.append(Round(params.round, params.buy_reserve, params.sell_reserve, first, prices))
+            prices = round_prices(exchange, event.epoch, posting.zone)
+            rounds.append(round_of(params, event.epoch, prices))
     rounds.sort(key=lambda one: one.round)
-    (shares,) = exchange.view("sharesOf", posting.first_window)
-    imbalance_prices = posting.surplus, posting.deficit
-    return Day(windows, tuple(qualities[:count]), tuple(rounds), *imbalance_prices, shares)
+    return Day(windows, tuple(qualities[:count]), tuple(rounds), posting.surplus, posting.deficit)
 
 
 def _posted_in(exchange: Exchange, posting: Posting) -> int:

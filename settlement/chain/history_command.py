@@ -12,12 +12,14 @@ from settlement.errors import InputError
 if TYPE_CHECKING:
     from settlement.chain.exchange import Exchange
     from settlement.chain.participant_day import Known
+    from settlement.reference.accounts import Member
     from settlement.rules.credit import Standing
 
 HISTORY = """\
 Tells what was known of a participant's day, and since when: the first run, what was not delivered, every
 later run and every challenge, each with the block that it was told in, the imbalance from then on and the
-cash. Everything is rebuilt from the chain. The node must keep old state.
+cash. Everything is rebuilt from the chain. The node must keep old state. The balancing party, who is not
+metered, is told the other side of all accounts, over all zones.
 """
 CREDIT = """\
 Lists the members whose reserves are strictly above 80% (or 90%) of what covers them, gravest first: cover is
@@ -87,8 +89,6 @@ def _address(option: str, text: str) -> bytes:
 
 def history(arguments: argparse.Namespace) -> None:
     """Prints the participant's day."""
-    from settlement.chain import participant_day
-
     zone_of_time = time_zone(arguments.tz)
     account = _address("--account", arguments.account)
     exchange = _exchange(arguments)
@@ -100,12 +100,35 @@ def history(arguments: argparse.Namespace) -> None:
         raise InputError(
             f"{arguments.day} in {arguments.tz} was never opened on this chain: give another --day or --tz"
         )
-    found = participant_day.history(exchange, account, member.zone, first)
+    found = _known(exchange, account, member, first)
     if arguments.json:
         print(json.dumps(as_json(found, first, exchange.deployment.window_length), indent=2))
         return
     for line in lines(found, zone_of_time, arguments.windows):
         print(line)
+
+
+def _known(exchange: Exchange, account: bytes, member: Member, day: int) -> list[Known]:
+    """InputError for whom neither meters nor the other side of them tell anything of."""
+    from settlement.chain import participant_day
+    from settlement.reference.accounts import BALANCING_PARTY, PROSUMER
+    from settlement.reference.errors import NotInStatement
+
+    if member.role == BALANCING_PARTY:
+        return participant_day.history_of_party(exchange, day)
+    named = f"0x{account.hex()}"
+    if member.role != PROSUMER:
+        raise InputError(
+            f"{named} is not metered, and has no imbalance: give the account of a metered member, or of the "
+            "balancing party"
+        )
+    try:
+        return participant_day.history(exchange, account, member.zone, day)
+    except NotInStatement:
+        raise InputError(
+            f"{named} is not metered on that day: it was no member of zone {member.zone} when the day was "
+            "settled; give a later --day"
+        ) from None
 
 
 def time_zone(name: str) -> tzinfo:
@@ -138,6 +161,7 @@ def as_json(found: list[Known], first: int, window_length_s: int) -> dict[str, A
         "entries": [
             {
                 "what": one.what,
+                "zone": one.zone,
                 "run": one.run,
                 "block": one.block,
                 "known_at": datetime.fromtimestamp(one.time, UTC).isoformat(),
@@ -155,13 +179,16 @@ def as_json(found: list[Known], first: int, window_length_s: int) -> dict[str, A
 
 
 def lines(found: list[Known], zone: tzinfo, windows: bool) -> list[str]:
-    """A table; below each entry its windows, if they are asked for."""
-    head = f"{'what':<20} {'run':>3} {'block':>9}  {'known since':<19} {'imbalance Wh':>13}"
+    """A table; below each entry its windows, if they are asked for. Zones are named if there are several."""
+    several = len({one.zone for one in found}) > 1
+    names = [f"{one.what}, zone {one.zone}" if several else one.what for one in found]
+    width = max(20, *map(len, names))
+    head = f"{'what':<{width}} {'run':>3} {'block':>9}  {'known since':<19} {'imbalance Wh':>13}"
     told = [head + f" {'cash':>16} {'cumulative':>16} {'stake':>14}"]
-    for one in found:
+    for name, one in zip(names, found, strict=True):
         since = datetime.fromtimestamp(one.time, zone).strftime("%Y-%m-%d %H:%M:%S")
         told.append(
-            f"{one.what:<20} {one.run:>3} {one.block:>9}  {since:<19} {sum(one.imbalance_wh):>13}"
+            f"{name:<{width}} {one.run:>3} {one.block:>9}  {since:<19} {sum(one.imbalance_wh):>13}"
             f" {_money(one.cash_nano):>16} {_money(one.cumulative_nano):>16} {_money(one.stake_nano):>14}"
         )
         if windows:

@@ -3,10 +3,13 @@
 Two times are kept apart. The windows are when energy flowed; the block of an entry is when the chain came to
 know that of them. Nothing is overwritten: what was billed after any run can be told again.
 
-    settled    the first run: metered less contracted, and what was paid back of sales not produced
+    settled    the first run: metered less contracted, and what it was paid for deliveries as produced
     delivered  what of its purchases was not delivered, and what that was worth
     corrected  a later run; also where it changed nothing of this account
     challenge  opened, defeated, upheld or dropped
+
+The balancing party is not metered. It has the other side of all that, zone by zone and part by part, and in
+the end the rest: what of sales as produced neither sellers nor buyers received.
 """
 
 from __future__ import annotations
@@ -24,15 +27,19 @@ from settlement.chain.events import (
     ChallengeAnswered,
     ChallengeDropped,
     ChallengeSettled,
+    PartCertified,
+    PartCorrected,
     ReadingChallenged,
+    RunCertified,
     RunCorrected,
+    RunSettled,
     decode,
 )
 from settlement.chain.exchange import Exchange
 from settlement.chain.rpc import Log
 from settlement.chain.statements import Change, Row, ZoneStatements, challenge_of, logs_of_day
 
-SETTLED, DELIVERED, CORRECTED = "settled", "delivered", "corrected"
+SETTLED, DELIVERED, CORRECTED, REST = "settled", "delivered", "corrected", "rest"
 OPENED, DEFEATED = "challenge opened", "challenge defeated"
 UPHELD, DROPPED = "challenge upheld", "challenge dropped"
 
@@ -43,8 +50,9 @@ class Known:
 
     what: str
     """Of the names above."""
+    zone: int
     run: int
-    """The run that it is of, or that it came after; 0 is the first."""
+    """The zone's run that it is of, or that it came after; 0 is the first."""
     block: int
     time: int
     """Of the block, Unix seconds."""
@@ -66,6 +74,7 @@ class _Step:
     """A `Known` before its time and sum are looked up."""
 
     what: str
+    zone: int
     run: int
     log: Log
     difference: Row
@@ -82,17 +91,31 @@ def history(exchange: Exchange, account: bytes, zone: int, day: int) -> list[Kno
     if zone not in settled:
         raise WrongProgress(f"day {day} of zone {zone} was never settled: settle it first")
     told = _Told(exchange, account, zone, day)
-    steps = [*told.first_run(settled[zone], certified[zone]), *told.later(), *told.challenges()]
-    return _known(exchange, sorted(steps, key=lambda one: (one.log.block, one.log.index)))
+    first = told.first_run(settled[zone], certified[zone])
+    return _known(exchange, [*first, *told.later(), *told.challenges()])
 
 
-def _known(exchange: Exchange, steps: list[_Step]) -> list[Known]:
+def history_of_party(exchange: Exchange, day: int) -> list[Known]:
+    """The same of the balancing party, over all zones; entries of parts that changed nothing are left out.
+    WrongProgress if the day was not settled in all its zones.
+    """
+    settled, certified = statements.first_run(exchange, day)
+    if not logs_of_day(exchange, "RunSettled", day):
+        raise WrongProgress(f"day {day} was not settled in all its zones: settle it first")
+    told = _ToldOfParty(exchange, day)
+    later = (step for zone in settled for step in told.later(zone))
+    return _known(exchange, [*told.first_run(settled, certified), *later])
+
+
+def _known(exchange: Exchange, found: list[_Step]) -> list[Known]:
+    steps = sorted(found, key=lambda one: (one.log.block, one.log.index))
     sums = accumulate(one.cash_nano for one in steps)
     times = {block: exchange.chain.now(block) for block in {one.log.block for one in steps}}
     rows = accumulate((one.difference for one in steps), _plus)
     return [
         Known(
             what=one.what,
+            zone=one.zone,
             run=one.run,
             block=one.log.block,
             time=times[one.log.block],
@@ -126,11 +149,10 @@ class _Told:
         """Its part's two calls; the second only once it was sent."""
         part, row = settled.part_of(self.account), settled.rows[self.account]
         log = logs_of_day(self.exchange, "PartSettled", self.day, self.zone)[part]
-        yield _Step(SETTLED, 0, log, row, self._cash("AccountSettled", log))
+        yield _Step(SETTLED, self.zone, 0, log, row, self._cash("AccountSettled", log))
         for later in logs_of_day(self.exchange, "PartCertified", self.day, self.zone)[part : part + 1]:
-            pairs = zip(certified.rows[self.account], row, strict=True)
-            lost = tuple(after - before for after, before in pairs)
-            yield _Step(DELIVERED, 0, later, lost, self._cash("AccountDelivered", later))
+            lost = _less(certified.rows[self.account], row)
+            yield _Step(DELIVERED, self.zone, 0, later, lost, self._cash("AccountDelivered", later))
 
     def later(self) -> Iterator[_Step]:
         """Every complete run, and what it changed of the account."""
@@ -140,10 +162,10 @@ class _Told:
             assert isinstance(event, RunCorrected)
             change = own.get(event.run)
             if change is None:
-                yield _Step(CORRECTED, event.run, log, self.nothing, 0)
+                yield _Step(CORRECTED, self.zone, event.run, log, self.nothing, 0)
             else:
                 cash = self._cash("AccountCorrected", change.log)
-                yield _Step(CORRECTED, event.run, change.log, change.difference, cash)
+                yield _Step(CORRECTED, self.zone, event.run, change.log, change.difference, cash)
 
     def challenges(self) -> Iterator[_Step]:
         """Of the account's readings of the day: how each was opened and how it ended."""
@@ -155,7 +177,7 @@ class _Told:
                 continue
             bond = challenge_of(self.exchange, event.id).bond_nano
             run = self._run_at(log)
-            yield _Step(OPENED, run, log, self.nothing, 0, -bond, event.id)
+            yield _Step(OPENED, self.zone, run, log, self.nothing, 0, -bond, event.id)
             for ended in self._ends(event.id, bond, held):
                 yield replace(ended, run=run)
 
@@ -164,12 +186,12 @@ class _Told:
             for log in self._logs(name, id_):
                 match decode(log):
                     case ChallengeAnswered(defeated=True):
-                        yield _Step(DEFEATED, 0, log, self.nothing, 0, 0, id_)
+                        yield _Step(DEFEATED, self.zone, 0, log, self.nothing, 0, 0, id_)
                     case ChallengeDropped():
-                        yield _Step(DROPPED, 0, log, self.nothing, 0, bond, id_)
+                        yield _Step(DROPPED, self.zone, 0, log, self.nothing, 0, bond, id_)
                     case ChallengeSettled(paid_nano=paid):
                         cash = self._cash("AccountCorrected", log)
-                        yield _Step(UPHELD, 0, log, held[id_].difference, cash, bond + paid, id_)
+                        yield _Step(UPHELD, self.zone, 0, log, held[id_].difference, cash, bond + paid, id_)
 
     def _changes(self) -> list[Change]:
         found = statements.changes_of(self.exchange, self.zone, self.day)
@@ -194,3 +216,63 @@ def _cash_of(events: Iterable[object]) -> Iterator[int]:
     for event in events:
         if isinstance(event, AccountSettled | AccountDelivered | AccountCorrected):
             yield event.cash_nano
+
+
+class _ToldOfParty:
+    """What the Exchange told of the balancing party in a day: the other side of everyone else."""
+
+    def __init__(self, exchange: Exchange, day: int) -> None:
+        self.exchange, self.day = exchange, day
+        self.windows: int = exchange.view("dayOf", day)[0]
+
+    def first_run(
+        self, settled: dict[int, ZoneStatements], certified: dict[int, ZoneStatements]
+    ) -> Iterator[_Step]:
+        """All zones at once; then part by part what was not delivered, and what nobody else received."""
+        for log in logs_of_day(self.exchange, "RunSettled", self.day):
+            event = decode(log)
+            assert isinstance(event, RunSettled)
+            rows = (row for one in settled.values() for row in one.rows.values())
+            yield _Step(SETTLED, event.zone, 0, log, self._other_side(rows), event.cash_nano)
+        for zone, before in settled.items():
+            logs = logs_of_day(self.exchange, "PartCertified", self.day, zone)
+            for accounts, log in zip(before.parts, logs, strict=False):
+                yield from self._delivered(before, certified[zone], accounts, log)
+        for log in logs_of_day(self.exchange, "RunCertified", self.day):
+            event = decode(log)
+            assert isinstance(event, RunCertified)
+            yield _Step(REST, event.zone, 0, log, self._other_side(()), event.rest_nano)
+
+    def _delivered(
+        self, before: ZoneStatements, after: ZoneStatements, accounts: Iterable[bytes], log: Log
+    ) -> Iterator[_Step]:
+        event = decode(log)
+        assert isinstance(event, PartCertified)
+        lost = (_less(after.rows[one], before.rows[one]) for one in accounts)
+        row = self._other_side(lost)
+        if any(row) or event.cash_nano:
+            yield _Step(DELIVERED, event.zone, 0, log, row, event.cash_nano)
+
+    def later(self, zone: int) -> Iterator[_Step]:
+        """What corrections and challenges of a zone changed, each in its place."""
+        changes: dict[tuple[int, int], list[Change]] = {}
+        for one in statements.changes_of(self.exchange, zone, self.day):
+            changes.setdefault((one.log.block, one.log.index), []).append(one)
+        for group in changes.values():
+            row, first = self._other_side(one.difference for one in group), group[0]
+            match decode(first.log):
+                case PartCorrected(cash_nano=cash):
+                    yield _Step(CORRECTED, zone, first.run, first.log, row, cash)
+                case ChallengeSettled(cash_nano=cash):
+                    yield _Step(UPHELD, zone, first.run, first.log, row, cash, 0, first.challenge)
+
+    def _other_side(self, rows: Iterable[Row]) -> Row:
+        """Minus the sum of accounts' rows."""
+        total = [0] * self.windows
+        for row in rows:
+            total = [sum_ - wh for sum_, wh in zip(total, row, strict=True)]
+        return tuple(total)
+
+
+def _less(after: Row, before: Row) -> Row:
+    return tuple(one - other for one, other in zip(after, before, strict=True))

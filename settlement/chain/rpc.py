@@ -49,11 +49,13 @@ class Call:
     data: bytes
 
 
-def provider(rpc: str) -> HTTPProvider | IPCProvider:
-    """An http(s) URL or the path of an IPC socket."""
-    if rpc.startswith(("http://", "https://")):
-        return HTTPProvider(rpc, request_kwargs={"timeout": TIMEOUT_S})
-    return IPCProvider(rpc, timeout=TIMEOUT_S)
+def provider(rpc: str, *, timeout_s: int = TIMEOUT_S, again: bool = True) -> HTTPProvider | IPCProvider:
+    """An http(s) URL or the path of an IPC socket; with `again`, HTTP is tried several times."""
+    if not rpc.startswith(("http://", "https://")):
+        return IPCProvider(rpc, timeout=timeout_s)
+    if again:
+        return HTTPProvider(rpc, request_kwargs={"timeout": timeout_s})
+    return HTTPProvider(rpc, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None)
 
 
 def to_hex(data: bytes) -> str:

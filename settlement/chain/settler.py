@@ -1,30 +1,32 @@
 """What follows a delivery day: the postings of its zones that oracle nodes signed, their settlement, what
 their accounts lack of what was sold, their certificates.
 
-Each step is a function of what the chain says, so that a restart goes on where the chain is. Carries and
-statements are the reference's, over what the accounts held when the day was posted (from then on only
-settling changes it).
+Each step is a function of what the chain says, so that a restart goes on where the chain is; and anyone may
+take it. Carries and statements are the reference's, over what the accounts held when the day was posted (from
+then on only settling changes it). Every part brings the prices that its zone was traded at: where all sales
+are firm and delivered it need not, but they cost little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from settlement.chain import abi
 from settlement.chain.errors import WrongProgress
 from settlement.chain.exchange import Exchange, RunStage
-from settlement.chain.held import Held, Holdings, read_holdings
+from settlement.chain.held import Held, Holdings, day_of, read_holdings
 from settlement.chain.sign import Signer
-from settlement.chain.steps import Step, step
+from settlement.chain.steps import Step, call_of, logs_of, step
 from settlement.reference import delivery, settlement
-from settlement.reference.errors import PricesMissing
+from settlement.reference.delivery import Delivery
 from settlement.reference.posting import Entry, Posting, default_posting, is_default, unpack_part
 from settlement.reference.settlement import AccountResult, Day, RunCarry
 from settlement.reference.statement import Statement, statement_of
+from settlement.units import floor_div
 
-MOST_ACCOUNTS = 120
-"""Of a part by default."""
+MOST_WINDOWS = 2_048
+"""Of the accounts of a part by default in all rounds, so that it can be certified too (`oracle.posting`)."""
 ACCOUNT_BYTES = 20
 
 Imbalances = list[tuple[bytes, tuple[int, ...]]]
@@ -56,11 +58,26 @@ class SignedPosting:
 
 def by_default(zone: int, day: int, windows: int, accounts: Sequence[bytes]) -> SignedPosting:
     """What settles a zone that nobody posted in time: all its metered members, contracted as metered."""
-    ascending = sorted(accounts)
-    pieces = (ascending[at : at + MOST_ACCOUNTS] for at in range(0, len(ascending), MOST_ACCOUNTS))
-    return SignedPosting(
-        default_posting(zone, day, windows, len(ascending)), tuple(map(b"".join, pieces)), ()
-    )
+    posting = default_posting(zone, day, windows, len(accounts))
+    return SignedPosting(posting, _cut(b"".join(sorted(accounts)), windows, 1), ())
+
+
+def _cut(accounts: bytes, windows: int, rounds: int) -> tuple[bytes, ...]:
+    """In parts that can be certified."""
+    size = ACCOUNT_BYTES * max(1, floor_div(MOST_WINDOWS, windows * max(1, rounds)))
+    return tuple(accounts[at : at + size] for at in range(0, len(accounts), size))
+
+
+def _as_cut(exchange: Exchange, one: SignedPosting) -> SignedPosting:
+    """A default posting in the parts that the chain has, whoever cut them, and the rest in ours."""
+    posting = one.posting
+    if not is_default(posting):
+        return one
+    logs = logs_of(exchange, "PartSettled", posting.zone, posting.first_window)
+    done = tuple(call_of(exchange, log, "settle")[1] for log in logs)
+    left = b"".join(one.parts)[sum(map(len, done)) :]
+    rounds = len(day_of(exchange, posting).rounds)
+    return replace(one, parts=(*done, *_cut(left, posting.windows, rounds)))
 
 
 @dataclass(frozen=True)
@@ -111,6 +128,8 @@ class Part:
     index: int
     closes: Held | None = None
     """The balancing party's claims, where it is the last that is settled of the day."""
+    ends: bool = False
+    """Whether it is the last that is certified."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -130,6 +149,8 @@ class Sent:
     """Calldata."""
     carry: RunCarry
     imbalances: Imbalances
+    accounts: Mapping[bytes, AccountResult | Delivery]
+    """What it does to each of its accounts."""
 
 
 class DayRun:
@@ -141,10 +162,15 @@ class DayRun:
         """
         self.exchange, self.sender = exchange, sender
         self.day = zones[0].posting.first_window
+        zones = [_as_cut(exchange, one) for one in zones]
         self.plan = plan_of(exchange, zones)
         self.carry: RunCarry | None = None
         self.imbalances: dict[tuple[int, int], Imbalances] = {}
         """By zone and part, as their statements have them now."""
+        self.settled: dict[bytes, AccountResult] = {}
+        """What settling did to each account so far."""
+        self.delivered: dict[bytes, Delivery] = {}
+        """What certifying did."""
         done = _done(exchange, zones)
         for part in self.plan[:done]:
             self._take(part, self._work_out(part))
@@ -178,28 +204,25 @@ class DayRun:
 
     def _take(self, part: Part, sent: Sent) -> None:
         self.carry, self.imbalances[part.key] = sent.carry, sent.imbalances
+        for account, one in sent.accounts.items():
+            if isinstance(one, AccountResult):
+                self.settled[account] = one
+            else:
+                self.delivered[account] = one
 
     def _work_out(self, part: Part) -> Sent:
-        """Without prices if nothing needs them."""
-        try:
-            return self._work_out_under(part, part.holdings.unpriced)
-        except PricesMissing:
-            return self._work_out_under(part, part.holdings.day)
-
-    def _work_out_under(self, part: Part, day: Day) -> Sent:
+        day = part.holdings.day
         carry = settlement.initial_run(day) if self.carry is None else self.carry
-        priced = day is part.holdings.day
-        brought = abi.run_carry_tuple(self.carry), abi.prices_array(part.holdings.prices if priced else ())
+        brought = abi.run_carry_tuple(self.carry), abi.prices_array(part.holdings.prices)
         message = abi.posting_tuple(part.signed.posting)
         if part.name == SETTLE:
-            after, imbalances = settle_part(part, day, carry)
-            return Sent(
-                abi.settle(message, part.signed.parts[part.index], *brought), follow(part, after), imbalances
-            )
-        after, lacks = certify_part(part, day, carry)
-        statement, imbalances = restate(self.imbalances[part.key], lacks)
+            after, settled = settle_part(part, day, carry)
+            data = abi.settle(message, part.signed.parts[part.index], *brought)
+            return Sent(data, follow(part, after), imbalances_of(settled), settled)
+        after, delivered = certify_part(part, day, carry)
+        statement, imbalances = restate(self.imbalances[part.key], lacks_of(delivered))
         data = abi.certify(message, abi.statement_tuple(statement), *brought)
-        return Sent(data, follow(part, after), imbalances)
+        return Sent(data, follow(part, after), imbalances, delivered)
 
 
 def plan_of(exchange: Exchange, zones: Sequence[SignedPosting]) -> list[Part]:
@@ -213,6 +236,7 @@ def plan_of(exchange: Exchange, zones: Sequence[SignedPosting]) -> list[Part]:
     ]
     last = sum(len(one.parts) for one in zones) - 1
     parts[last] = replace(parts[last], closes=_claims_of_party(exchange, zones[0].posting))
+    parts[-1] = replace(parts[-1], ends=True)
     return parts
 
 
@@ -239,15 +263,14 @@ def _done(exchange: Exchange, zones: Sequence[SignedPosting]) -> int:
 # What parts leave ---------------------------------------------------------------------------------------
 
 
-def settle_part(part: Part, day: Day, carry: RunCarry) -> tuple[RunCarry, Imbalances]:
-    """What settling a part leaves of the carry and of its accounts. PricesMissing."""
-    imbalances = []
+def settle_part(part: Part, day: Day, carry: RunCarry) -> tuple[RunCarry, dict[bytes, AccountResult]]:
+    """What settling a part leaves of the carry, and does to its accounts."""
+    settled = {}
     for entry in part.signed.entries(part.index):
-        carry, result = _settle_entry(part, day, carry, entry)
-        imbalances.append((entry.account, result.imbalance))
+        carry, settled[entry.account] = _settle_entry(part, day, carry, entry)
     if part.closes is not None:
-        carry = settlement.with_claims(day, carry, part.closes)
-    return carry, imbalances
+        carry = settlement.with_escrow(day, carry, part.closes)
+    return carry, settled
 
 
 def _settle_entry(part: Part, day: Day, carry: RunCarry, entry: Entry) -> tuple[RunCarry, AccountResult]:
@@ -257,14 +280,23 @@ def _settle_entry(part: Part, day: Day, carry: RunCarry, entry: Entry) -> tuple[
     return settlement.settle_entry(day, carry, entry, *held)
 
 
-def certify_part(part: Part, day: Day, carry: RunCarry) -> tuple[RunCarry, dict[bytes, tuple[int, ...]]]:
-    """The carry, and what each account that lacks something lacks in each window, Wh. PricesMissing."""
-    lacks = {}
+def certify_part(part: Part, day: Day, carry: RunCarry) -> tuple[RunCarry, dict[bytes, Delivery]]:
+    """What certifying a part leaves of the carry, and does to its accounts."""
+    delivered = {}
     for account in part.signed.accounts(part.index):
-        carry, found = delivery.deliver_account(day, carry, part.holdings.claims[account])
-        if any(found.lost):
-            lacks[account] = found.lost
-    return carry, lacks
+        claims = part.holdings.claims[account]
+        carry, delivered[account] = delivery.deliver_account(day, carry, claims)
+    return carry, delivered
+
+
+def imbalances_of(settled: Mapping[bytes, AccountResult]) -> Imbalances:
+    """As a part's statement has them."""
+    return [(account, one.imbalance) for account, one in settled.items()]
+
+
+def lacks_of(delivered: Mapping[bytes, Delivery]) -> dict[bytes, tuple[int, ...]]:
+    """What each account that is short of something lacks in each window, Wh."""
+    return {account: one.short for account, one in delivered.items() if any(one.short)}
 
 
 def restate(imbalances: Imbalances, lacks: dict[bytes, tuple[int, ...]]) -> tuple[Statement, Imbalances]:
@@ -277,5 +309,7 @@ def restate(imbalances: Imbalances, lacks: dict[bytes, tuple[int, ...]]) -> tupl
 
 
 def follow(part: Part, carry: RunCarry) -> RunCarry:
-    """The carry that is brought to the part after this one."""
+    """The carry that is brought to the part after this one; after the very last, nothing is left to pay."""
+    if part.ends:
+        carry = replace(carry, cash=0)
     return settlement.zone_start(carry) if part.is_last() else replace(carry, parts=part.index + 1)

@@ -12,14 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
-from settlement.chain.calldata import arguments, function_of
 from settlement.chain.errors import WrongProgress
 from settlement.chain.events import CorrectionPosted, decode
 from settlement.chain.exchange import Exchange
-from settlement.chain.rpc import Log, to_bytes, to_hex
-from settlement.chain.settler import SETTLE, SignedPosting, certify_part, follow, plan_of, settle_part
+from settlement.chain.held import read_holdings
+from settlement.chain.rpc import Log
+from settlement.chain.settler import (
+    SETTLE,
+    SignedPosting,
+    certify_part,
+    follow,
+    imbalances_of,
+    lacks_of,
+    plan_of,
+    settle_part,
+)
+from settlement.chain.steps import call_of
 from settlement.reference import settlement
 from settlement.reference.correction import unpack_differences
 from settlement.reference.errors import NotInStatement
@@ -110,10 +119,11 @@ def first_run(exchange: Exchange, day: int) -> tuple[dict[int, ZoneStatements], 
         terms = part.holdings.day
         carry = settlement.initial_run(terms) if carry is None else carry
         if part.name == SETTLE:
-            carry, imbalances = settle_part(part, terms, carry)
-            settled |= imbalances
+            carry, results = settle_part(part, terms, carry)
+            settled |= imbalances_of(results)
         else:
-            carry, lacks = certify_part(part, terms, carry)
+            carry, delivered = certify_part(part, terms, carry)
+            lacks = lacks_of(delivered)
             rows |= {account: _less(settled[account], lacking) for account, lacking in lacks.items()}
         carry = follow(part, carry)
     return _by_zone(zones, settled), _by_zone(zones, settled | rows)
@@ -140,6 +150,20 @@ def settled_postings(exchange: Exchange, day: int) -> list[SignedPosting]:
         earlier = found.get(posting.zone, (posting, []))[1]
         found[posting.zone] = posting, [*earlier, entries]
     return [SignedPosting(posting, tuple(parts), ()) for posting, parts in found.values()]
+
+
+def contracted(exchange: Exchange, found: ZoneStatements) -> dict[bytes, Row]:
+    """What each account of a zone's day had sold less bought when it was posted, Wh in each window: what a
+    day settled by default takes as metered.
+    """
+    accounts = [account for part in found.parts for account in part]
+    held = read_holdings(exchange, found.posting, accounts)
+    rows = {account: [0] * held.day.windows for account in accounts}
+    for sign, side in ((1, held.obligations), (-1, held.claims)):
+        for account in accounts:
+            for (_, _, window), wh in side[account].items():
+                rows[account][window] += sign * wh
+    return {account: tuple(row) for account, row in rows.items()}
 
 
 # Afterwards ---------------------------------------------------------------------------------------------
@@ -225,16 +249,6 @@ def logs_with(exchange: Exchange, name: str, *indexed: bytes | None) -> list[Log
     """An event's logs with these indexed words; None stands for any."""
     topic = next(topic for topic, entry in exchange.abi.events.items() if entry.name == name)
     return exchange.chain.logs(exchange.address, exchange.deployment.block, topics=(topic, *indexed))
-
-
-def call_of(exchange: Exchange, log: Log, name: str) -> tuple[Any, ...]:
-    """The arguments of the transaction that an event is of. WrongProgress if it called something else."""
-    sent = exchange.chain.rpc("eth_getTransactionByHash", to_hex(log.tx_hash))
-    data = to_bytes(sent["input"])
-    entry = function_of(data)
-    if entry is None or entry.name != name:
-        raise WrongProgress(f"transaction 0x{log.tx_hash.hex()} is no {name}: it was sent through a contract")
-    return arguments(entry, data)
 
 
 def prices_of(exchange: Exchange, found: ZoneStatements) -> tuple[Row, Row]:

@@ -5,20 +5,23 @@ All money and energy in integers. For each account and window, with injection po
     contracted  sold less bought
     metered     export less import
     T           cash from trades: fills at their prices
-    I(x)        cash for an imbalance x, at the surplus price if positive, the deficit price if negative
+    I           cash for what is out of balance in the end, at the surplus price or the deficit price
     V(x)        cash at the tariff: feed-in for an export x, retail for an import
+    D           what delivery makes of T: of sales as produced only what is delivered is paid, buyers of the
+                rest are paid back, and green premium returns where nothing green was delivered
 
-    bill             -(T + I(metered - contracted))
+    bill             -(T + I + D)
     retail-only bill -V(metered)
     gain             retail-only bill - bill
     market gain      T - V(contracted)                      every trade against the tariff, if used as signed
-    error cost       V(metered) - V(contracted) - I(metered - contracted)    = market gain - gain: it was not
+    error cost       V(metered) - V(contracted) - I - D = market gain - gain: it was not
 
 Where homes live in streets, prices differ by zone, and the network operator earns what buyers pay above what
 sellers get (`settlement.reports.streets`). Where a home has a car, its retail-only bill has the same energy
 charged at once (`settlement.reports.cars`), and the market gain is also that it was not.
 
-Where imbalance prices are the tariff's, only energy bought and not drawn, or sold and not delivered, costs.
+Where imbalance prices are the tariff's, only energy bought and not drawn, or sold and not delivered, costs:
+firm its seller, as produced its seller the gain and its buyers theirs.
 
 The homes' gain is not made out of nothing: what the homes gain, the supplier no longer earns as the
 difference of retail and feed-in on energy that neighbours now sell each other. All bills sum to zero.
@@ -30,6 +33,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from settlement.reference import quality
+from settlement.reports import later
 from settlement.reports.cars import Car, at_once_wh, cars_of
 from settlement.reports.facts import (
     CLEAR,
@@ -70,10 +75,22 @@ class Bill:
     """What its account gained on chain."""
     lines_nano: int = 0
     """Charges and rent of the streets' lines that it was paid: the network operator's income."""
+    proceeds_nano: int = 0
+    """What of its sales as produced was paid, on delivery."""
+    unpaid_nano: int = 0
+    """What of them was not: their worth at the price less that. Part of `trade_nano`."""
+    refund_nano: int = 0
+    premium_nano: int = 0
+    rest_nano: int = 0
+
+    @property
+    def delivery_nano(self) -> int:
+        """`D`: refunds, green premiums and what was left over, less what was not paid."""
+        return self.refund_nano + self.premium_nano + self.rest_nano - self.unpaid_nano
 
     @property
     def bill_nano(self) -> int:
-        return -(self.trade_nano + self.imbalance_nano + self.lines_nano)
+        return -(self.trade_nano + self.imbalance_nano + self.delivery_nano + self.lines_nano)
 
     @property
     def retail_bill_nano(self) -> int:
@@ -181,6 +198,11 @@ class DayEconomics:
     def others(self) -> tuple[Bill, ...]:
         return tuple(bill for bill in self.bills if bill.member.role is not Role.HOME)
 
+    @cached_property
+    def pays_for_delivery(self) -> bool:
+        """Whether anything was sold as produced, or green premium returned."""
+        return any(bill.proceeds_nano or bill.delivery_nano for bill in self.bills)
+
     @property
     def holds(self) -> bool:
         return all(row.holds for row in self.zero_sums)
@@ -243,7 +265,7 @@ def economics(facts: DayFacts) -> DayEconomics:
     bills = tuple(_bill(facts, member, accounts[member.account]) for member in facts.members)
     hours = tuple(_hour(facts, accounts, window) for window in range(facts.market.windows))
     streets, cars = streets_of(facts), cars_of(facts)
-    sums = _zero_sums(facts, bills, accounts, streets)
+    sums = (*_zero_sums(facts, bills, accounts, streets), *later.zero_sums(facts))
     return DayEconomics(facts, bills, hours, _carbon(facts, hours), sums, streets, cars)
 
 
@@ -278,10 +300,14 @@ def trade_nano(facts: DayFacts, orders: Sequence[OrderFact]) -> int:
     return cash
 
 
+def _as_produced(orders: Sequence[OrderFact]) -> list[OrderFact]:
+    """Sales that are paid on delivery, if a metered account made them."""
+    return [order for order in orders if order.side == SELL and not quality.firm(order.quality)]
+
+
 def _bill(facts: DayFacts, member: MemberFact, account: AccountFact) -> Bill:
     market, orders = facts.market, _of(facts, member.account)
-    contracted = _net(orders, market.windows, "filled_wh")
-    imbalance = [m - c for m, c in zip(account.metered_wh, contracted, strict=True)]
+    contracted, imbalance = _net(orders, market.windows, "filled_wh"), account.imbalance_wh
     trade = trade_nano(facts, orders)
     home = member.role is Role.HOME
     tariff = _priced(account.metered_wh, market.feed_in, market.retail) if home else 0
@@ -303,6 +329,11 @@ def _bill(facts: DayFacts, member: MemberFact, account: AccountFact) -> Bill:
         market_gain_nano=trade - on_contract + tariff - at_once if home else 0,
         chain_nano=account.final_nano - account.deposited_nano,
         lines_nano=account.lines_nano,
+        proceeds_nano=account.proceeds_nano,
+        unpaid_nano=(trade_nano(facts, _as_produced(orders)) if home else 0) - account.proceeds_nano,
+        refund_nano=account.refund_nano,
+        premium_nano=account.premium_nano,
+        rest_nano=account.rest_nano,
     )
 
 
@@ -379,7 +410,7 @@ def _zero_sums(
         ZeroSum("sold less bought, each window", windows, sum(map(abs, contracted)), "Wh"),
         ZeroSum("metered, the supplier closing the balance", windows, sum(map(abs, metered)), "Wh"),
         *_trade_sums(bills, streets),
-        ZeroSum("payments for imbalances", len(bills), sum(bill.imbalance_nano for bill in bills), "nano"),
+        *_delivery_sums(bills),
         ZeroSum(
             "bills: homes, supplier, network operator", len(bills), sum(b.bill_nano for b in bills), "nano"
         ),
@@ -394,6 +425,16 @@ def _zero_sums(
         return rows
     left = facts.vault_nano - sum(account.final_nano for account in accounts.values())
     return (*rows, ZeroSum("the vault less everybody's cash", len(accounts), left, "nano"))
+
+
+def _delivery_sums(bills: Sequence[Bill]) -> Iterator[ZeroSum]:
+    """What a run and its certification pay: imbalances and premiums the balancing party takes the other side
+    of, everything else comes out of what sellers as produced were not paid.
+    """
+    balanced = sum(bill.imbalance_nano + bill.premium_nano for bill in bills)
+    yield ZeroSum("payments for imbalances and green premiums", len(bills), balanced, "nano")
+    out = sum(bill.refund_nano + bill.rest_nano - bill.unpaid_nano for bill in bills)
+    yield ZeroSum("refunds, and what is left, of sales not delivered", len(bills), out, "nano")
 
 
 def _trade_sums(bills: Sequence[Bill], streets: Sequence[Street]) -> Iterator[ZeroSum]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from settlement.errors import InputError
+from settlement.reports import later
 from settlement.reports.cars import Car
 from settlement.reports.economics import Bill, DayEconomics
 from settlement.reports.facts import SELL
@@ -57,6 +58,7 @@ def summary(day: DayEconomics) -> dict[str, Any]:
         "market": _market(day),
         "carbon": _carbon(day),
         **_streets_and_cars(day),
+        **later.summary(day),
         "chain": _chain(day),
         "zero_sums": [
             {"name": row.name, "terms": row.terms, "total": row.total, "unit": row.unit, "holds": row.holds}
@@ -81,6 +83,13 @@ BILL_FIELDS = (
     "import_wh",
     "export_wh",
     "certified_wh",
+    "trade_nano",
+    "imbalance_nano",
+    "proceeds_nano",
+    "unpaid_nano",
+    "refund_nano",
+    "premium_nano",
+    "rest_nano",
     "estimated_windows",
     "bill_nano",
     "retail_bill_nano",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from settlement.reference.schedule import BUY, SELL
+from settlement.reports.aftermath import Aftermath
 
 Series = tuple[int, ...]
 
@@ -103,14 +104,28 @@ class AccountFact:
     """Export less import. The balancing party's is minus everyone else's."""
     flags: Series
     """0 actual, 1 estimated, 2 default."""
+    imbalance_wh: Series
+    """As the run left it: metered less what was contracted and delivered. The balancing party's is minus
+    everyone else's.
+    """
     imbalance_nano: int
-    """What the run paid it for its imbalances."""
+    """What the run paid it for that."""
     deposited_nano: int
     final_nano: int
     """Free cash when all was settled."""
     certified_wh: int = 0
     lines_nano: int = 0
     """Charges and congestion rent that it was paid: the network operator's."""
+    proceeds_nano: int = 0
+    """What settlement paid it for deliveries of what it sold as produced."""
+    refund_nano: int = 0
+    """Paid back for what it bought as produced and was not delivered."""
+    premium_nano: int = 0
+    """Green premium paid back for what was bought and not certified, less what it gave back for what it sold
+    firm and did not deliver; of the balancing party the other side of everyone's.
+    """
+    rest_nano: int = 0
+    """What neither sellers nor buyers received of sales as produced: the balancing party's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +221,8 @@ class DayFacts:
     """Ascending by zone, from 1; none where all are in one zone."""
     vault_nano: int | None = None
     """Settlement tokens that the Exchange holds for its members, without the operator's own."""
+    later: Aftermath | None = None
+    """Runs after the first; the facts above are the first's."""
 
     @property
     def homes(self) -> tuple[MemberFact, ...]:

@@ -9,14 +9,17 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from settlement.reports import text
+from settlement.reports import later, text
 from settlement.reports.economics import DayEconomics
 from settlement.reports.plots import figures
 from settlement.reports.tables import (
     CAR_COLUMNS,
+    DELIVERY_COLUMNS,
+    DELIVERY_LINE,
     STREET_COLUMNS,
     car_rows,
     cars_line,
+    delivery_rows,
     flat_line,
     gas_line,
     market_rows,
@@ -63,8 +66,11 @@ Section = tuple[str, str, str, tuple[str, ...], list[tuple[str, ...]]]
 
 
 def more_sections(day: DayEconomics) -> Iterator[Section]:
-    """Figure, title, what it says, columns and rows of what only some days have."""
+    """Figure (or none), title, what it says, columns and rows of what only some days have."""
     unit = day.facts.currency
+    if day.pays_for_delivery:
+        names = tuple(name.replace("\n", " ") for name in DELIVERY_COLUMNS)
+        yield "", "Delivery", f"{DELIVERY_LINE.capitalize()}. Money in {unit}.", names, delivery_rows(day)
     if day.streets:
         says = f"Contracted, kWh; prices in {unit}/kWh, money in {unit}. "
         says += f"What stayed in a street paid no line; {streets_line(day)}."
@@ -73,3 +79,6 @@ def more_sections(day: DayEconomics) -> Iterator[Section]:
         says = f"In kWh; prices in {unit}/kWh, money in {unit}; {cars_line(day)}. "
         says += f"{flat_line(day).capitalize()}." if flat_line(day) else ""
         yield "cars", "Cars, assumed", says, CAR_COLUMNS, car_rows(day)
+    if day.facts.later is not None:
+        says = f"Bills in {unit}. What was issued stays; a later run adds a difference. {later.line(day)}."
+        yield "", "Later runs", says, later.columns(day.facts), later.rows(day)

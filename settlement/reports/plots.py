@@ -26,7 +26,7 @@ INK = "#010203"
 """Stands for the page's text colour."""
 SUN, LOCAL, GRID, LOSS = "#eda100", "#1a9d78", "#7b8794", "#d6504c"
 SUPPLY, DEMAND = "#eda100", "#3b7dd8"
-QUALITY_COLOURS = {0: GRID, 5: LOCAL, 8: "#8f6cc4", 15: SUN}
+QUALITY_COLOURS = {0: GRID, 5: LOCAL, 7: SUN, 8: "#8f6cc4"}
 
 WIDTH_IN = 9.6
 STYLE: dict[str, Any] = {
@@ -296,7 +296,7 @@ def gains(day: DayEconomics) -> Figure:
 
 
 def imbalance(day: DayEconomics) -> Figure:
-    """Homes by hours: metered less contracted; a dot where the reading was estimated."""
+    """Homes by hours: what is out of balance; a dot where the reading was estimated."""
     values, flags = imbalance_matrix(day)
     figure = Figure(figsize=(WIDTH_IN, 1.3 + 0.27 * len(values)), layout="constrained")
     axes = figure.add_subplot()
@@ -318,7 +318,7 @@ def imbalance(day: DayEconomics) -> Figure:
     _hours(day, axes)
     axes.set_xlim(-0.5, day.facts.market.windows - 0.5)
     bar = figure.colorbar(mesh, ax=axes, pad=0.015, aspect=30)
-    bar.set_label("kWh above or below what was contracted")
+    bar.set_label("kWh above or below what was contracted and delivered")
     bar.outline.set_visible(False)
     return figure
 
@@ -328,12 +328,8 @@ def imbalance_matrix(day: DayEconomics) -> tuple[np.ndarray[Any, Any], np.ndarra
     facts = day.facts
     homes = [member.account for member in facts.members if member.role is Role.HOME]
     accounts = {fact.account: fact for fact in facts.accounts}
-    values = np.array([accounts[home].metered_wh for home in homes], np.int64)
+    values = np.array([accounts[home].imbalance_wh for home in homes], np.int64)
     flags = np.array([accounts[home].flags for home in homes], np.int64)
-    for order in facts.orders:
-        if order.trader in homes:
-            sign = 1 if order.side == SELL else -1
-            values[homes.index(order.trader)] -= sign * np.array(order.filled_wh)
     return values, flags
 
 

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from settlement.reports import later
 from settlement.reports.economics import Bill, DayEconomics
 from settlement.reports.text import (
     MINUS,
@@ -45,11 +46,15 @@ def print_tables(console: Console, day: DayEconomics) -> None:
 def tables(day: DayEconomics) -> Iterator[Table]:
     """All of them, in the order of the day."""
     yield homes_table(day)
+    if day.pays_for_delivery:
+        yield delivery_table(day)
     yield market_table(day)
     if day.streets:
         yield streets_table(day)
     if day.cars:
         yield cars_table(day)
+    if day.facts.later is not None:
+        yield later.table(day)
     yield sums_table(day)
     yield chain_table(day)
     if day.facts.incidents:
@@ -87,7 +92,7 @@ def homes_table(day: DayEconomics) -> Table:
     total = sum(bill.bill_nano for bill in day.bills)
     table.add_row("Everyone", "", "", "", "", f"{total} nano", style="bold")
     table.caption = "* buys low-carbon energy by day   † some of its readings were estimated\n"
-    table.caption += "imbalance: above and below what was contracted, at the supplier's prices"
+    table.caption += "imbalance: above and below what was contracted and delivered, at the supplier's prices"
     return table
 
 
@@ -124,6 +129,44 @@ def _total_cells(day: DayEconomics, bills: tuple[Bill, ...]) -> tuple[str, ...]:
         signed_money(-total("error_cost_nano")),
         signed_money(total("gain_nano")),
     )
+
+
+DELIVERY_COLUMNS = {
+    "paid on\ndelivery": "proceeds_nano",
+    "not paid": "unpaid_nano",
+    "refunded": "refund_nano",
+    "green\npremium": "premium_nano",
+    "left over": "rest_nano",
+}
+"""Of what was sold as produced, and of green premiums: a bill's fields."""
+DELIVERY_LINE = (
+    "sold as produced: paid when delivered; what is not paid refunds those who bought it, and the rest is "
+    "the supplier's"
+)
+
+
+def delivery_rows(day: DayEconomics) -> list[tuple[str, ...]]:
+    """A row for everyone whom delivery changed anything for, and one of all; also of the HTML report."""
+    fields = DELIVERY_COLUMNS.values()
+    rows = [(bill.member.name, *(getattr(bill, name) for name in fields)) for bill in day.bills]
+    told = [(name, *(money(nano, 3) if nano else "" for nano in row)) for name, *row in rows if any(row)]
+    sums = [day.total(name, day.bills) for name in fields]
+    return [*told, ("Everyone", *(money(nano, 3) for nano in sums))]
+
+
+def delivery_table(day: DayEconomics) -> Table:
+    """What delivery made of the trades: who was paid, who was not, and who got that back."""
+    table = _table(f"Delivery ({day.facts.currency}; part of each bill)")
+    table.add_column("", no_wrap=True)
+    for name in DELIVERY_COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    *rows, total = delivery_rows(day)
+    for row in rows:
+        table.add_row(*row)
+    table.add_section()
+    table.add_row(*total, style="bold")
+    table.caption = DELIVERY_LINE
+    return table
 
 
 def market_rows(day: DayEconomics) -> list[tuple[str, str, str]]:
