@@ -8,10 +8,11 @@
     posting       accounts to signed bytes                   cells, salts, tree, commitments, totals
                                                              proof of readings without publishing them
     node          one node's whole chain of these, and the quorum of several
+    run_files     what a node keeps of a run, to open its readings and to forget them
     homes, forecasts     the measured community, and what its home agents expect of tomorrow
     pool, benches, bench, bench_city     signatures in several processes; `trellis bench meter`
     live          readings from a broker to a durable store; `commands` is `trellis oracle`
 
-Everything but `homes` (it reads the package's files), `pool` and the bench is pure: no clock, no file, no
-randomness.
+Everything but `homes` (it reads the package's files), `run_files`, `pool` and the bench is pure: no clock, no
+file, no randomness.
 """

@@ -8,6 +8,7 @@ nothing else is looked at.
     zero_runs        zero for long, of a register that is seldom zero
     stuck            one value other than zero again and again
     early            arrived before its window was over: the meter's clock is fast
+    over_advance     more than the register advanced by around it
     sum_check        the windows between two register reads do not sum to the register's advance
 
 The spike rule is that of the Uniform Business Practices for Unbundled Electricity Metering, vol. 2, and of
@@ -72,6 +73,19 @@ def early(actual: Mask, arrived_s: npt.NDArray[np.int64], day: Day, tolerance_s:
         raise WrongShape("arrived_s", f"{arrived_s.shape} instead of {actual.shape}")
     ends = (np.arange(day.windows, dtype=np.int64) + day.first_window + 1) * day.window_length_s
     failed: Mask = actual & (arrived_s < ends - tolerance_s)
+    return failed
+
+
+def over_advance(wh: Wh, actual: Mask, known: Stretches, resolution_wh: int) -> Mask:
+    """Where an actual alone is more than what its register advanced by between the reads around it, plus what
+    rounding explains (as in `sum_check`). A register that ran backwards denies nothing.
+    """
+    bounds = np.full(wh.shape, NEVER, np.int64)
+    tolerance = resolution_wh + ((known.stop - known.start) >> 1)
+    most = np.where(known.advance_wh < 0, NEVER, known.advance_wh + tolerance)
+    for at in np.flatnonzero(known.sums(actual)):
+        bounds[known.row[at], known.start[at] : known.stop[at]] = most[at]
+    failed: Mask = actual & (wh > bounds)
     return failed
 
 

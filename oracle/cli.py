@@ -1,4 +1,4 @@
-"""`trellis meter verify`: whether meter records are what a meter signed, and can be billed."""
+"""`trellis meter`: whether meter records are what a meter signed, and can be billed; challenges by it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from oracle.challenge_options import add_challenges
 from oracle.errors import BadFormat, BadPublicKey
 from oracle.formats import curves, detect
 from oracle.formats.record import Record
@@ -36,7 +37,7 @@ COLOURS = {"valid": "green", "invalid": "red", "unsigned": "yellow"}
 def register(subparsers: Any) -> None:
     """Adds `trellis meter`."""
     meter = subparsers.add_parser(
-        "meter", help="check what meters signed", description="Meters and what they say."
+        "meter", help="check what meters signed, and challenge by it", description="Meters and what they say."
     )
     commands = meter.add_subparsers(title="commands", metavar="COMMAND", required=True)
     parser = commands.add_parser(
@@ -57,6 +58,7 @@ def register(subparsers: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.set_defaults(run=run)
+    add_challenges(commands)
 
 
 def run(arguments: argparse.Namespace) -> int:

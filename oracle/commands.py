@@ -21,6 +21,8 @@ def register(subparsers: Any) -> None:
     _add_broker_config(commands)
     _add_run(commands)
     _add_day(commands)
+    _add_opening(commands)
+    _add_erase(commands)
 
 
 def _add_broker_config(commands: Any) -> None:
@@ -99,10 +101,63 @@ def _add_day(commands: Any) -> None:
     parser = commands.add_parser(
         "day",
         help="what is stored of a delivery day",
-        description="Chooses the readings that count among those stored, as a posting would, and counts.",
+        description="Chooses the readings that count among those stored, validates them and estimates the "
+        "rest by the default rules, as a posting would, and counts. Nothing is posted.",
     )
     _add_data(parser)
     _add_registry(parser)
+    _add_local_day(parser)
+    parser.add_argument(
+        "--past",
+        type=int,
+        default=7,
+        metavar="N",
+        help="days before it that estimates may be made from, as stored (default: %(default)s)",
+    )
+    _add_workers(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=lambda arguments: _shell().day(arguments))
+
+
+def _add_opening(commands: Any) -> None:
+    parser = commands.add_parser(
+        "opening",
+        help="write what opens a committed reading, for `trellis meter challenge --opening`",
+        description="Of a run that was kept in the node's folder, the latest: the reading that it committed "
+        "to, its salt and its proof. Give it to the account alone: it discloses the reading.",
+    )
+    _add_whose(parser)
+    parser.add_argument("--window", type=int, required=True, metavar="N", help="index of the window")
+    parser.add_argument(
+        "--register", choices=("import", "export"), default="import", help="(default: %(default)s)"
+    )
+    parser.add_argument("--zone", type=int, metavar="Z", help="if runs of several zones have it")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="(default: standard output)")
+    parser.set_defaults(run=lambda arguments: _run_shell().opening(arguments))
+
+
+def _add_erase(commands: Any) -> None:
+    parser = commands.add_parser(
+        "erase",
+        help="forget the readings of a meter or account on a day",
+        description="Overwrites the salts and reads of a meter, or of all meters of an account, in every run "
+        "that was kept in the node's folder: each run has salts of its own. Nothing brings them back. Says "
+        "what stays provable.",
+    )
+    _add_whose(parser)
+    _add_local_day(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=lambda arguments: _run_shell().erase(arguments))
+
+
+def _add_whose(parser: argparse.ArgumentParser) -> None:
+    _add_data(parser)
+    whose = parser.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--meter", metavar="ID", help="0x and 64 hex digits")
+    whose.add_argument("--account", metavar="A", help="all its meters; 0x and 40 hex digits")
+
+
+def _add_local_day(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--day", required=True, metavar="YYYY-MM-DD", help="local midnight to midnight")
     parser.add_argument("--tz", default="UTC", metavar="ZONE", help="such as Europe/London (default: UTC)")
     parser.add_argument(
@@ -112,9 +167,6 @@ def _add_day(commands: Any) -> None:
         metavar="S",
         help="length of a window: 300, 900, 1800 or 3600 (default: %(default)s)",
     )
-    _add_workers(parser)
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=lambda arguments: _shell().day(arguments))
 
 
 def _add_registry(parser: argparse.ArgumentParser) -> None:
@@ -139,3 +191,9 @@ def _shell() -> Any:
     from oracle.live import shell
 
     return shell
+
+
+def _run_shell() -> Any:
+    from oracle import run_shell
+
+    return run_shell

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.util import find_spec
@@ -118,6 +118,10 @@ class Community:
         carbon, tariff = self.carbon_g_per_kwh[part], self.tariff_micro_per_kwh[part]
         return Community(self.first_window + start, homes, carbon, tariff)
 
+    def moved(self, weeks: int) -> Community:
+        """The same hours so many weeks later, on the same days of the week."""
+        return replace(self, first_window=self.first_window + weeks * 7 * WINDOWS_PER_DAY)
+
     def on(self, day: date) -> Community:
         """One day; OutOfRange."""
         return self.between(day, day)
@@ -178,7 +182,7 @@ def _schema(folder: Path) -> dict[str, Any]:
         schema = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as cause:
         raise InputError(f"{path}:{cause.lineno}: no JSON: {cause.msg}") from cause
-    except (OSError, UnicodeDecodeError) as cause:
+    except (OSError, ValueError, RecursionError) as cause:
         raise InputError(f"{path}: cannot be read: {cause}") from cause
     buildings = schema.get("buildings") if isinstance(schema, dict) else None
     if not isinstance(buildings, dict):

@@ -59,6 +59,7 @@ class Reason(Enum):
     CLOCK = "arrived before its window was over"
     STUCK = "the same value for too long"
     ZERO_RUN = "zero for too long"
+    DENIED = "a surge of more than its register advanced by"
     SURGE = "many times everything else of its day"
     SPIKE = "far above the third highest of its day"
     SUM = "does not sum to the register's advance"

@@ -27,11 +27,12 @@ from oracle.day import Day, Mask, MeterDay, only_in_service
 from oracle.errors import BadNodeSignature, SplitQuorum, TooFewSigners
 from oracle.estimation import History, estimate
 from oracle.intake import Intake, Verifier, take, to_day, verify_all
-from oracle.messages import SignedReading
-from oracle.posting import ACCOUNTS_PER_PART, PostedDay, build, collect, node_address, sign_posting, signer_of
+from oracle.messages import Reading, SignedReading
+from oracle.posting import PostedDay, build, collect, node_address, sign_posting, signer_of
 from oracle.registers import RegisterReads
 from oracle.registry import MeterRegistry
 from oracle.salts import Salts, derive_all
+from oracle.upheld import uphold
 from oracle.validation import RULES, Evidence, Failure, Rules, capacities_wh, validate
 from settlement.reference.errors import Refused
 
@@ -55,7 +56,10 @@ class DayInputs:
     """32 random bytes, for this posting only; delete them once it is on chain (`oracle.salts`)."""
     sequence: int = 1
     """Grows with each posting of the same zone and day."""
-    accounts_per_part: int = ACCOUNTS_PER_PART
+    rounds: int = 1
+    """Proved sessions of energy of the day: parts of a posting are cut by it (`oracle.posting`)."""
+    accounts_per_part: int | None = None
+    """Accounts of a part, if others than those."""
     reads: RegisterReads | None = None
     """Register reads at bounds of the day's windows, where there are any."""
     in_service: Mask | None = None
@@ -63,6 +67,8 @@ class DayInputs:
     says.
     """
     rules: Rules = RULES
+    upheld: tuple[Reading, ...] = ()
+    """What challenges of the day have upheld, in the order of the chain: all nodes read it there."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +145,10 @@ def compute(inputs: DayInputs, verifier: Verifier = verify_all) -> Computed:
         serving = serving & inputs.in_service
     arrived = only_in_service(to_day(intake, inputs.registry, inputs.day), serving)
     capacities = capacities_wh(inputs.registry, inputs.day.window_length_s)
-    evidence = Evidence(capacities, inputs.history, inputs.reads)
-    valid, failures, warnings = validate(arrived, evidence, inputs.rules)
+    proved, upheld = uphold(arrived, inputs.upheld)
+    evidence = Evidence(capacities, inputs.history, inputs.reads, upheld=upheld)
+    valid, failures, warnings = validate(proved, evidence, inputs.rules)
+    valid, _ = uphold(valid, inputs.upheld)  # again, where a later word of the meter's did not pass
     readings = estimate(valid, inputs.history, inputs.reads, capacities)
     accounts = aggregate(readings, inputs.registry)
     salts = derive_all(inputs.day_key, inputs.zone, inputs.sequence, readings)
@@ -152,6 +160,7 @@ def compute(inputs: DayInputs, verifier: Verifier = verify_all) -> Computed:
         commitments=commitments.root,
         surplus=inputs.surplus,
         deficit=inputs.deficit,
+        rounds=inputs.rounds,
         accounts_per_part=inputs.accounts_per_part,
     )
     return Computed(posted, accounts, readings, commitments, salts, intake, failures, warnings)

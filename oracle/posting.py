@@ -19,9 +19,14 @@ from oracle.errors import BadNodeSignature, OutOfRange, TooFewSigners, UnknownSi
 from settlement.reference import eip712
 from settlement.reference.errors import InvalidSignature
 from settlement.reference.posting import Posting, entry_bytes, flag_bytes, part_hash, struct_hash
+from settlement.units import floor_div
 
-ACCOUNTS_PER_PART = 200
-"""Default size of a part: 48 half-hours of 200 accounts are 44,800 bytes of calldata."""
+WINDOWS_PER_PART = 2_400
+"""Default size of a part, windows of its accounts in all rounds: 50 homes of 48 half-hours in one. Where
+nothing of what was sold as produced is delivered, certifying a claim takes up to 3,760 gas, and one on
+another quality in the same window 2,530 more; a transaction may take 2^24 (EIP-7825). So two of every account
+and window fit.
+"""
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,11 @@ def build(
     commitments: bytes,
     surplus: Sequence[int],
     deficit: Sequence[int],
-    accounts_per_part: int = ACCOUNTS_PER_PART,
+    rounds: int = 1,
+    accounts_per_part: int | None = None,
 ) -> PostedDay:
     """The posting of one zone and day, entries in ascending address order, in parts of at most
-    `accounts_per_part`.
+    `accounts_per_part`, or of as many as `accounts_of_a_part` says for the day's `rounds`.
 
     `surplus` and `deficit` are prices for each window, micro/kWh, surplus never above deficit. WrongShape or
     OutOfRange.
@@ -64,6 +70,8 @@ def build(
             raise OutOfRange(low, f"the surplus price of window {window} is above the deficit price")
     if not 0 <= sequence < 1 << 32 or not 0 <= zone < 1 << 32 or len(commitments) != 32:
         raise OutOfRange((zone, sequence, commitments), "zone, sequence or commitments do not fit")
+    if accounts_per_part is None:
+        accounts_per_part = accounts_of_a_part(accounts.day.windows, rounds)
     parts = pack_parts(accounts, accounts_per_part)
     posting = Posting(
         zone=zone,
@@ -77,6 +85,15 @@ def build(
         parts=tuple(part_hash(part) for part in parts),
     )
     return PostedDay(posting, parts)
+
+
+def accounts_of_a_part(windows: int, rounds: int) -> int:
+    """As many as can be certified in a transaction, whatever they bought and lack in each round.
+    OutOfRange.
+    """
+    if windows <= 0 or rounds < 0:
+        raise OutOfRange((windows, rounds), "a day has windows, and no fewer than no rounds")
+    return max(1, floor_div(WINDOWS_PER_PART, windows * max(1, rounds)))
 
 
 def _prices(name: str, prices: Sequence[int], accounts: AccountDay) -> tuple[int, ...]:

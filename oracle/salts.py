@@ -6,12 +6,12 @@ The oracle nodes must arrive at one commitments root without exchanging a salt f
 derived from one random 32-byte *day key* that the nodes share for one posting. The life of a day key:
 
     1. one node draws it and sends it to the others over their own authenticated, encrypted channel;
-    2. every node derives the salts, computes the posting, signs, and writes the salts to its store;
+    2. every node derives the salts, computes the posting, signs, and keeps the salts (`oracle.run_files`);
     3. when the posting is on chain, every node deletes the day key. From here on a salt exists only in the
        stores;
-    4. to erase a reading, every node deletes its salt (and its copy of the read). Other readings keep their
-       salts, and their proofs need of an erased neighbour only its commitment: totals (`oracle.totals`) and
-       proofs stay valid.
+    4. to erase a reading, every node deletes its salts (and its copies of the read), of every run: each run
+       commits anew, under a day key and salts of its own. Other readings keep their salts, and their proofs
+       need of an erased neighbour only its commitment: totals (`oracle.totals`) and proofs stay valid.
 
 What this gives
 - Hiding: a register's Wh has few likely values, so an unsalted hash would be guessed in a moment.
@@ -32,8 +32,9 @@ What it does not give
 - Secrecy of what follows from the posted total: it is public, and with an account's other reads of a window
   open the erased one is what is left. Erase all of that window, then the total says no more than it did.
 - Secrecy of a read that was disclosed: an opening that somebody else has copied cannot be called back.
-- A meter does not know the day key. A participant who wants to open a commitment asks any node for the salt,
-  or, for a challenge, shows the meter's signed message, which needs no salt.
+- A meter does not know the day key. A participant who wants to open a commitment asks any node for the
+  opening, salt included. A challenge needs it too: beside the meter's signed message, which has no salt, it
+  shows what was committed to. What every node has erased can be challenged by nobody.
 """
 
 from __future__ import annotations

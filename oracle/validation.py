@@ -45,10 +45,11 @@ class Action(Enum):
 class Rules:
     """What counts as a failure, and what follows. OutOfRange if a limit is none.
 
-    Only what is next to impossible is taken out by default. Homes do have peaks of a single window, empty
-    days and flat nights: those are reported for somebody to look at. Of 17,198 days of measured registers
-    (5 to 60 minutes) the surge rule took something out of 10: the 8 lumps by which a logger caught up after
-    a gap, and two true peaks. The spike rule warned of 2.4%.
+    By default a signed reading is taken out only where something else than its own day contradicts it: the
+    connection's capacity, or the register. Batteries export for half an hour and cars charge for one, homes
+    have empty days and flat nights: those are reported for somebody to look at. Of 17,198 days of measured
+    registers (5 to 60 minutes) the surge rule tells of 10: the 8 lumps by which a logger caught up after a
+    gap, and two true peaks. The spike rule warns of 2.4%.
     """
 
     over_capacity: Action = Action.REMOVE
@@ -56,7 +57,9 @@ class Rules:
     """Arrival times differ between nodes: removing by them needs times that the nodes share."""
     stuck: Action = Action.WARN
     zero_run: Action = Action.WARN
-    surge: Action = Action.REMOVE
+    denied: Action = Action.REMOVE
+    """A surge that alone exceeds what its register advanced by."""
+    surge: Action = Action.WARN
     spike: Action = Action.WARN
     sum: Action = Action.WARN
     """It does not say which window is wrong."""
@@ -121,6 +124,8 @@ class Evidence:
     reads: RegisterReads | None = None
     arrived_s: npt.NDArray[np.int64] | None = None
     """(S, W) when each reading arrived, unix s, or `checks.NEVER`."""
+    upheld: Mask | None = None
+    """(S, W) readings that a challenge upheld (`oracle.upheld`): never taken out, at most reported."""
 
 
 def capacities_wh(registry: MeterRegistry, window_length_s: int) -> Ints:
@@ -137,6 +142,7 @@ def validate(readings: MeterDay, evidence: Evidence, rules: Rules = RULES) -> Va
     """
     known = None if evidence.reads is None else stretches(evidence.reads, readings.wh.shape)
     left = readings.flags == ACTUAL
+    upheld = np.zeros(left.shape, np.bool_) if evidence.upheld is None else evidence.upheld
     failures: list[tuple[int, int, Reason]] = []
     warnings: list[tuple[int, int, Reason]] = []
     for reason, check in ORDER.items():
@@ -144,12 +150,16 @@ def validate(readings: MeterDay, evidence: Evidence, rules: Rules = RULES) -> Va
         if action is Action.OFF:
             continue
         failed = check(_Case(readings, left, evidence, known, rules))
-        told = failures if action is Action.REMOVE else warnings
-        told += [(int(row), int(column), reason) for row, column in zip(*np.nonzero(failed), strict=True)]
-        if action is Action.REMOVE:
-            left = left & ~failed
+        kept = failed & upheld if action is Action.REMOVE else failed
+        warnings += _cells(kept, reason)
+        failures += _cells(failed & ~kept, reason)
+        left = left & (~failed | kept)
     warned = (warning for warning in warnings if left[warning[:2]])
     return Validated(_without(readings, left), _told(readings, failures), _told(readings, warned))
+
+
+def _cells(failed: Mask, reason: Reason) -> list[tuple[int, int, Reason]]:
+    return [(int(row), int(column), reason) for row, column in zip(*np.nonzero(failed), strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,12 +218,22 @@ def _zero_run(case: _Case) -> Mask:
     return failed
 
 
+def _denied(case: _Case) -> Mask:
+    """A flat day that a register denies may be the register's fault; that both are odd, hardly."""
+    if case.known is None:
+        return np.zeros(case.left.shape, np.bool_)
+    return checks.over_advance(case.readings.wh, _surges(case), case.known, case.rules.resolution_wh)
+
+
 def _surge(case: _Case) -> Mask:
     """A surge that the register confirms is none: the energy did flow."""
-    rules = case.rules
-    floor_wh = case.energy_wh(rules.surge_floor_w)
-    failed = checks.spikes(case.readings.wh, case.left, rules.surge_ratio, floor_wh)
+    failed = _surges(case)
     return failed & ~case.sums()[1] if failed.any() else failed
+
+
+def _surges(case: _Case) -> Mask:
+    floor_wh = case.energy_wh(case.rules.surge_floor_w)
+    return checks.spikes(case.readings.wh, case.left, case.rules.surge_ratio, floor_wh)
 
 
 def _spike(case: _Case) -> Mask:
@@ -230,6 +250,7 @@ ORDER: Mapping[Reason, Callable[[_Case], Mask]] = {
     Reason.CLOCK: _clock,
     Reason.STUCK: _stuck,
     Reason.ZERO_RUN: _zero_run,
+    Reason.DENIED: _denied,
     Reason.SURGE: _surge,
     Reason.SPIKE: _spike,
     Reason.SUM: _sum,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final, Literal
 
 from oracle.formats.record import Record
@@ -23,7 +24,7 @@ NEITHER: Final = "it is neither begin nor end of a transaction"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A reading at the begin or end of a charge."""
+    """A reading at the begin or end of a charge, or between them (of no kind)."""
 
     kind: Kind
     register: str
@@ -126,21 +127,27 @@ def _of_transaction(charges: list[Charge], at: int, other: int | None) -> Iterat
 
 
 def faults(points: Iterable[Point]) -> Iterator[str]:
-    """What keeps the points from being one charge: a begin and an end for each register, in one unit, the
-    value and the time not decreasing."""
-    ends: dict[str, dict[Kind, list[Point]]] = {}
+    """What keeps the points from being one charge: a begin and an end for each register that has either, in
+    one unit, the value and the time not decreasing from the begin over every interim reading to the end."""
+    registers: dict[str, dict[Kind, list[Point]]] = {}
     for point in points:
-        if point.kind:
-            ends.setdefault(point.register, {}).setdefault(point.kind, []).append(point)
-    for register, kinds in ends.items():
-        begins, finals = kinds.get("begin", []), kinds.get("end", [])
-        if len(begins) != 1 or len(finals) != 1:
+        registers.setdefault(point.register, {}).setdefault(point.kind, []).append(point)
+    for register, kinds in registers.items():
+        begins, finals, between = (kinds.get(kind, []) for kind in ("begin", "end", ""))
+        if (begins or finals) and not len(begins) == len(finals) == 1:
             yield f"register {register} has {len(begins)} begin and {len(finals)} end readings"
             continue
-        begin, end = begins[0], finals[0]
-        if begin.unit != end.unit:
-            yield f"register {register} begins in {begin.unit} and ends in {end.unit}"
-        elif end.value < begin.value:
-            yield f"register {register} falls from {begin.value} to {end.value} {end.unit}"
-        if begin.time_ns is not None and end.time_ns is not None and end.time_ns < begin.time_ns:
-            yield f"register {register} ends before it begins"
+        yield from _uneven(register, [*begins, *between, *finals])
+
+
+def _uneven(register: str, points: list[Point]) -> Iterator[str]:
+    """Where a register, in its order, changes its unit or runs backwards."""
+    for before, after in pairwise(points):
+        if before.unit != after.unit:
+            how = "begins" if before.kind == "begin" else "goes on"
+            yield f"register {register} {how} in {before.unit} and ends in {after.unit}"
+        elif after.value < before.value:
+            yield f"register {register} falls from {before.value} to {after.value} {after.unit}"
+        if before.time_ns is not None and after.time_ns is not None and after.time_ns < before.time_ns:
+            ends = before.kind == "begin" and after.kind == "end"
+            yield f"register {register} " + ("ends before it begins" if ends else "goes back in time")

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Final
 
 from oracle.errors import BadFormat, TooLarge, UnknownFormat
-from oracle.formats import FORMATS, safe
+from oracle.formats import FORMATS, safe, xml
 from oracle.formats.record import PublicKeySource, Record
 from settlement.errors import InputError
 
@@ -42,6 +42,8 @@ def content(path: Path) -> bytes:
 def records(data: bytes, name: str, key: PublicKeySource | None = None, wanted: str = "") -> list[Record]:
     """The records of a file called `name`, in the `wanted` format or in the one that recognises it. Raises
     `UnknownFormat` if there is none, `BadFormat` if it is not of the wanted one."""
+    if xml.has_doctype(data):
+        raise BadFormat(wanted, xml.WITH_DOCTYPE) if wanted else UnknownFormat(name, xml.WITH_DOCTYPE)
     if wanted:
         return _as_wanted(data, key, wanted)
     refused: BadFormat | None = None

@@ -10,7 +10,7 @@ From version 4 on, `!` is followed by the CRC-16/ARC of all bytes from `/` to `!
     unsigned   versions before 4, which have none
 
 A P1 telegram has no billing rules. A record counts as billable unless it shows no register or no meter, or a
-line cannot be read.
+line or a register's number cannot be read.
 
 Times are `YYMMDDhhmmssX` of the meter's clock, X `S` in summer time and `W` in winter time. They are read
 as Central European (S two hours ahead of UTC, W one), which a telegram does not say; a flag that
@@ -22,12 +22,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from oracle.formats import iec62056, obis
 from oracle.formats.crc import crc16_arc
-from oracle.formats.iec62056 import Body, DataSet, ReadOut, quantity
+from oracle.formats.iec62056 import Body, ReadOut, quantity, unread
 from oracle.formats.record import PublicKeySource, Record, RegisterReading, Verdict
 
 NAME = "dsmr"
@@ -85,7 +86,7 @@ def _record(index: int, telegram: ReadOut) -> Record:
     body = iec62056.read_body(telegram.raw)
     readings = tuple(_readings(body))
     verdict, reason = _verdict(telegram, body)
-    problems = list(body.faults)
+    problems = [*body.faults, *unread((shown.code, shown.text) for shown in _registers(body))]
     if not readings:
         problems.append("the telegram shows no register")
     number = meter(body)
@@ -121,25 +122,35 @@ def _without_sum(body: Body) -> tuple[Verdict, str]:
     return "unsigned", "telegrams before version 4 have no check sum"
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A register as a telegram shows it."""
+
+    code: str
+    time: str
+    text: str
+    """`value*unit`."""
+
+
 def _readings(body: Body) -> Iterator[RegisterReading]:
-    clock = body.first(CLOCK)
+    for shown in _registers(body):
+        if found := quantity(shown.text):
+            time_ns, status = utc_ns(shown.time)
+            yield RegisterReading(
+                register=shown.code, time_ns=time_ns, value=found[0], unit=found[1], status=status
+            )
+
+
+def _registers(body: Body) -> Iterator[_Shown]:
+    clock = body.first(CLOCK) or ""
     for each in body.sets:
         code = obis.normal(each.code)
         if code and obis.is_register(code):
-            reading = _reading(code, each, clock)
-            if reading:
-                yield reading
+            yield _shown(code, each.values, clock)
 
 
-def _reading(code: str, each: DataSet, clock: str | None) -> RegisterReading | None:
+def _shown(code: str, values: list[str], clock: str) -> _Shown:
     """`(value*unit)` at the telegram's time, or `(time)(value*unit)`, or gas as it was before version 4."""
-    values = each.values
     if code.endswith(OLD_GAS) and len(values) == 7:
-        code, time, found = obis.normal(values[4]) or code, values[0], quantity(f"{values[6]}*{values[5]}")
-    else:
-        found = quantity(values[-1])
-        time = values[0] if len(values) > 1 else clock or ""
-    if not found:
-        return None
-    time_ns, status = utc_ns(time)
-    return RegisterReading(register=code, time_ns=time_ns, value=found[0], unit=found[1], status=status)
+        return _Shown(obis.normal(values[4]) or code, values[0], f"{values[6]}*{values[5]}")
+    return _Shown(code, values[0] if len(values) > 1 else clock, values[-1])

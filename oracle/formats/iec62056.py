@@ -17,7 +17,7 @@ reports an error (`F.F` not zero), or a line cannot be read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -128,6 +128,13 @@ def quantity(text: str) -> tuple[Decimal, str] | None:
     return (exact, unit) if star and unit and exact is not None else None
 
 
+def unread(shown: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Registers (code, text) that state a unit, and whose number cannot be read."""
+    for code, text in shown:
+        if "*" in text and not quantity(text):
+            yield f"register {code} shows {text[:40]!r}: no number of at most 13 digits and 15 decimals"
+
+
 def recognises(data: bytes) -> bool:
     """A read-out that has nothing of DSMR."""
     return bool(LIKELY.search(data)) and not OWN_TO_DSMR.search(data)
@@ -151,7 +158,7 @@ def _record(index: int, read_out: ReadOut) -> Record:
     readings = tuple(_readings(body))
     number = next((value for code in METERS if (value := body.first(code))), "")
     verdict, reason = _verdict(read_out, body)
-    problems = [*body.faults, *_errors(body)]
+    problems = [*body.faults, *unread(_registers(body)), *_errors(body)]
     if not readings:
         problems.append("no register is read out")
     billable = verdict != "invalid" and not problems
@@ -181,7 +188,13 @@ def _errors(body: Body) -> Iterator[str]:
 
 
 def _readings(body: Body) -> Iterator[RegisterReading]:
-    for each in body.sets:
-        code, found = obis.normal(each.code), quantity(each.values[0])
-        if code and found and obis.is_register(code):
+    for code, text in _registers(body):
+        if found := quantity(text):
             yield RegisterReading(register=code, time_ns=None, value=found[0], unit=found[1])
+
+
+def _registers(body: Body) -> Iterator[tuple[str, str]]:
+    for each in body.sets:
+        code = obis.normal(each.code)
+        if code and obis.is_register(code):
+            yield code, each.values[0]

@@ -14,6 +14,8 @@ from typing import Final
 CODE = re.compile(r"(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:\*(\d{1,3}))?", re.ASCII)
 BARE = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:\*(\d{1,3}))?", re.ASCII)
 NOW: Final = 255
+QUANTITY = re.compile(r"0?1-[0-9A-Za-z]{1,3}:(\d{1,3})\.", re.ASCII)
+OTHER_THAN_ACTIVE: Final = range(3, 11)
 NUMBER = re.compile(r"[+-]?(?:\d{1,13}(?:\.\d{0,15})?|\.\d{1,15})", re.ASCII)
 
 WH_IN: Final = {"wh": Decimal(1), "kwh": Decimal(1000), "mwh": Decimal(1_000_000)}
@@ -51,6 +53,17 @@ def is_register(code: str) -> bool:
     return (medium, processing) == ("1", "8") or (
         medium == "0" and channel != "0" and quantity == "24" and processing in ("2", "3")
     )
+
+
+def is_reactive_or_apparent(code: str) -> bool:
+    """Whether a code, letters in its channel or not, is of electricity that is no active energy or power: C
+    3 to 8 reactive, 9 and 10 apparent, and the same of each phase (20, 40, 60 more).
+    """
+    found = QUANTITY.match(code)
+    if not found:
+        return False
+    quantity = int(found.group(1))
+    return quantity in OTHER_THAN_ACTIVE or (20 < quantity < 80 and quantity % 20 in OTHER_THAN_ACTIVE)
 
 
 def number(text: str) -> Decimal | None:

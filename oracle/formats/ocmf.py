@@ -24,7 +24,7 @@ from typing import Any, Final, NoReturn
 from oracle.errors import BadFormat
 from oracle.formats import curves
 from oracle.formats.bounds import MOST_RECORDS, at_most
-from oracle.formats.charges import Charge, billed
+from oracle.formats.charges import Charge, Point, billed
 from oracle.formats.ocmf_rules import Reading, problems_of, readings_of, serials
 from oracle.formats.record import PublicKeySource, Record, RegisterReading
 
@@ -82,11 +82,18 @@ def charge(index: int, record: bytes, key: PublicKeySource | None, transaction: 
             tuple(_typed(readings)),
             next((each for each in reversed(serial) if each), ""),
         ),
-        tuple(each.point() for each in readings if each.kind),
+        points_of(readings),
         serial,
         page(content.get("PG")),
         transaction,
     )
+
+
+def points_of(readings: list[Reading]) -> tuple[Point, ...]:
+    """Begin, end and what is between; nothing where there is neither begin nor end."""
+    if not any(each.kind for each in readings):
+        return ()
+    return tuple(each.point() for each in readings if each.kind or each.value is not None)
 
 
 def page(value: object) -> int | None:

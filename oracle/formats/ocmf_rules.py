@@ -4,7 +4,9 @@
 - Every reading has status G and no error flag, and none is an exception (TX X): an intermediate error spoils
   the charge.
 - The charge begins (TX B) and ends (TX E, or L, R, A, P for why), once for each register (RI), in one unit
-  (RU, Wh or kWh), the value and the time not decreasing; `charges` ties halves in two records.
+  (RU, Wh or kWh), the value and the time not decreasing over what is in between (TX C, S, T); `charges`
+  ties halves in two records.
+- No register is one of reactive or apparent energy (OBIS quantities 3 to 10, and those of each phase).
 - A serial number is there, of the gateway (GS) or the meter (MS); the page counts transactions (PG T...).
 - The clock is at least informative (I); one that is not set (U) says nothing about when energy flowed.
 - The user's identification (IL) did not fail. Compensated losses (CL) start at nothing and are not negative.
@@ -161,6 +163,8 @@ def _broken(reading: Reading) -> Iterator[str]:
         yield f"unit (RU) {reading.unit[:20]!r} is none of energy"
     if not reading.register:
         yield "it names no register (RI)"
+    if obis.is_reactive_or_apparent(reading.register):
+        yield f"register (RI) {reading.register!r} is of reactive or apparent energy: active energy is billed"
     if reading.loss is not None and (reading.loss < 0 or (reading.loss and reading.kind == "begin")):
         yield f"compensated loss (CL) of {reading.loss}"
 

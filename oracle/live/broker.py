@@ -166,7 +166,7 @@ def _credentials(path: Path) -> dict[str, str]:
         return {}
     try:
         found = json.loads(path.read_text())
-    except ValueError as cause:
+    except (ValueError, RecursionError) as cause:
         raise BadBroker(path, "it is no JSON object of passwords: restore or remove it") from cause
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
         raise BadBroker(path, "it is no JSON object of passwords: restore or remove it")

@@ -22,6 +22,11 @@ from oracle.live.wire import cut, digest, split
 from oracle.messages import Reading, SignedReading, decode
 from oracle.registry import MeterRegistry
 
+HEALABLE = frozenset((Reason.UNKNOWN_METER, Reason.NOT_IN_SERVICE, Reason.BAD_SIGNATURE))
+"""What the registry of that moment may be to blame for: a meter, a service or a key that it did not have yet.
+Every other refusal is of the message or its sender, and final.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:

@@ -6,28 +6,23 @@ import argparse
 import asyncio
 import fcntl
 import json
-import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
 
-import numpy as np
-
 from oracle import registry_file
-from oracle.day import MISSING, OUT_OF_SERVICE, only_in_service
 from oracle.errors import BadBroker, BadStore
-from oracle.intake import Verifier, take, to_day, verify_all
-from oracle.live import broker
+from oracle.intake import Verifier, verify_all
+from oracle.live import broker, daily
 from oracle.live.client import Login, read_address
 from oracle.live.service import Report, Service, Settings
 from oracle.live.store import Store
-from oracle.localdays import local_day
 from oracle.pool import VerifierPool
 from settlement.errors import InputError
-from settlement.reference.posting import ACTUAL
+
+MOST_PAST_DAYS = 60
 
 
 def broker_config(arguments: argparse.Namespace) -> int:
@@ -118,7 +113,7 @@ def _password(path: Path | None, username: str) -> str | None:
         return text
     try:
         found = json.loads(text).get(username)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadBroker(path, "it is neither a password nor JSON") from None
     if not isinstance(found, str):
         raise BadBroker(path, f"it has no password of {username}")
@@ -140,46 +135,12 @@ def day(arguments: argparse.Namespace) -> int:
         wanted = date.fromisoformat(arguments.day)
     except ValueError:
         raise InputError(f"--day {arguments.day!r} is no date: write YYYY-MM-DD") from None
+    if not 0 <= arguments.past <= MOST_PAST_DAYS:
+        raise InputError(f"--past is a number of days, from 0 to {MOST_PAST_DAYS}")
     registry = registry_file.read(arguments.registry)
-    windows = local_day(wanted, arguments.tz, arguments.window)
-    with Store(arguments.data, read_only=True) as store:
-        stored = store.day(windows)
-    with _verifier(arguments.workers) as verifier:
-        intake = take(stored.batch, registry, windows, verifier)
-    readings = only_in_service(to_day(intake, registry, windows), registry.in_service(windows))
-    flags = readings.flags
-    actual, missing, idle = (int(np.count_nonzero(flags == f)) for f in (ACTUAL, MISSING, OUT_OF_SERVICE))
-    figures: dict[str, object] = {
-        "day": arguments.day,
-        "tz": arguments.tz,
-        "window_length_s": windows.window_length_s,
-        "first_window": windows.first_window,
-        "windows": windows.windows,
-        "meters": len(registry),
-        "registers": len(registry.series),
-        "expected": actual + missing,
-        "actual": actual,
-        "missing": missing,
-        "out_of_service": idle,
-        "rejected": dict(sorted(Counter(r.reason.name.lower() for r in intake.rejected).items())),
-        "equivocations": len(intake.equivocations),
-        "silent_meters": _silent(flags, registry.series),
-    }
-    print(json.dumps(figures, indent=2) if arguments.json else _table(figures), file=sys.stdout)
+    asked = daily.Asked(registry, wanted, arguments.tz, arguments.window, arguments.past)
+    asked.windows()  # its errors before those of the store
+    with Store(arguments.data, read_only=True) as store, _verifier(arguments.workers) as verifier:
+        figures = daily.look(store, asked, verifier)
+    print(json.dumps(figures, indent=2) if arguments.json else daily.table(figures))
     return 0
-
-
-def _silent(flags: np.ndarray, series: tuple[tuple[bytes, int], ...]) -> list[str]:
-    """Meters of which nothing came though they were in service."""
-    heard = {meter for (meter, _), row in zip(series, flags, strict=True) if (row == ACTUAL).any()}
-    served = {meter for (meter, _), row in zip(series, flags, strict=True) if (row == MISSING).any()}
-    return ["0x" + meter.hex() for meter in sorted(served - heard)]
-
-
-def _table(figures: Mapping[str, object]) -> str:
-    def shown(value: object) -> str:
-        if isinstance(value, dict):
-            return ", ".join(f"{n} {name}" for name, n in value.items()) or "none"
-        return f"{len(value)}" if isinstance(value, list) else str(value)
-
-    return "\n".join(f"{name.replace('_', ' '):<16}{shown(value)}" for name, value in figures.items())

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from oracle.day import Day
 from oracle.errors import BadStore
 from oracle.intake import Reason
-from oracle.live.judge import Judged, Verdict
+from oracle.live.judge import HEALABLE, Judged, Verdict
 from oracle.live.wire import Receipt
 from oracle.messages import Reading, SignedReading
 
@@ -50,11 +50,11 @@ class Stored(NamedTuple):
     accepted: tuple[SignedReading, ...]
     """Ascending by message."""
     refused: tuple[SignedReading, ...]
-    """Samples that decode to a window of the day: a later registry may accept them."""
+    """Samples of the day's windows that a later registry may accept (`oracle.live.judge.HEALABLE`)."""
 
     @property
     def batch(self) -> tuple[SignedReading, ...]:
-        """Everything, as `oracle.intake.take` wants it."""
+        """Both, as `oracle.intake.take` wants them: it judges each by the registry of then."""
         return self.accepted + self.refused
 
 
@@ -103,18 +103,16 @@ class Store:
 
     def day(self, day: Day) -> Stored:
         """Everything of a day's windows."""
-        of_day = "WHERE window_length_s = ? AND window_index >= ? AND window_index < ? ORDER BY message"
+        of_day = "WHERE window_length_s = ? AND window_index >= ? AND window_index < ?"
         span = (day.window_length_s, day.first_window, day.first_window + day.windows)
-        accepted, refused = (
-            tuple(
-                SignedReading(message, signature)
-                for message, signature in self._connection.execute(
-                    f"SELECT message, signature FROM {table} {of_day}", span
-                )
-            )
-            for table in ("reading", "refused")
-        )
-        return Stored(accepted, refused)
+        accepted = self._signed(f"SELECT message, signature FROM reading {of_day} ORDER BY message", span)
+        healable = sorted(reason.name for reason in HEALABLE)
+        among = f"{of_day} AND reason IN ({', '.join('?' * len(healable))})"
+        query = f"SELECT DISTINCT message, signature FROM refused {among} ORDER BY message, signature"
+        return Stored(accepted, self._signed(query, (*span, *healable)))
+
+    def _signed(self, query: str, values: Sequence[int | str]) -> tuple[SignedReading, ...]:
+        return tuple(SignedReading(*row) for row in self._connection.execute(query, values))
 
     def counters(self) -> dict[str, int]:
         """payloads, stored, duplicate, and a `refused_…` for each reason that occurred."""
@@ -244,11 +242,17 @@ def _open(path: Path, read_only: bool) -> sqlite3.Connection:
 
 
 def merged(stored: Iterable[Stored]) -> tuple[SignedReading, ...]:
-    """Every message that any of some stores has, ascending, under one signature: what nodes compute from
-    once they have told each other what they received.
+    """What nodes compute from once they have told each other what they received: every message that any of
+    some stores accepted, under one signature, and every sample of the others, ascending by message.
+
+    Whose registry was old when a reading came, and who had room for a sample, then makes no difference.
     """
+    known = list(stored)
     found: dict[bytes, SignedReading] = {}
-    for each in stored:
+    for each in known:
         for signed in each.accepted:
-            found.setdefault(signed.message, signed)
-    return tuple(found[message] for message in sorted(found))
+            if signed.message not in found or signed.signature < found[signed.message].signature:
+                found[signed.message] = signed
+    samples = {_bytes(signed) for each in known for signed in each.refused if signed.message not in found}
+    both = (*map(_bytes, found.values()), *samples)
+    return tuple(SignedReading(*pair) for pair in sorted(both))
