@@ -1,17 +1,21 @@
 """What a home's own agent signs for tomorrow, from the home's own past days alone.
 
-    past days ─┬─ forecast ─┬─ scenarios ─┬─ surplus: sold in the top carbon band, firm (quality 15)
+    past days ─┬─ forecast ─┬─ scenarios ─┬─ surplus: sold in the top carbon band, as produced (quality 7)
                └─ errors ───┘             └─ need: bought, of any band (quality 0) or low-carbon (quality 5)
 
 The agent forecasts tomorrow, and each of its last days as it would have the day before; the errors it would
 have made turn one forecast into as many scenarios. It signs for what comes true in a given share of them, its
-*confidence*, and at the price at which that is just worth while. A kWh that is bought and not drawn is sold
-back at the feed-in price, one that is sold and not delivered bought at the retail price, so
+*confidence*. A kWh that is bought and not drawn is sold back at the feed-in price, so that the last one is
+just worth while at
 
-    bid = feed-in + spread x confidence             the last kWh is needed in that share of scenarios
+    bid = feed-in + spread x confidence             it is needed in that share of scenarios
     ask = feed-in + spread x (1 - confidence)       and there to be delivered in that share
 
-which lies between feed-in and retail, at which the supplier buys and sells everything. Confidence differs by
+What is sold as produced and does not come costs its seller nothing but the sale: whoever bought it gets the
+money back and pays retail instead. So an agent could offer all that might be there. This one offers no more,
+and asks no less, than if it had to buy at retail what is missing: its neighbours rely on it.
+
+Limits lie between feed-in and retail, at which the supplier buys and sells everything. Confidence differs by
 home and a little by hour, drawn from the seed. A low-carbon home bids half-way from there to retail for solar
 energy. By night only the supplier sells: an agent then bids retail, for part of what it needs in every
 scenario.
@@ -49,11 +53,11 @@ from settlement.units import floor_div
 
 Wh = npt.NDArray[np.int64]
 
-ANY, LOW_CARBON, FIRM, SOLAR = 0, 5, 8, 15
-"""Quality codes: any energy; at most 50 g/kWh as produced; firm, of any band; firm and without emissions."""
-QUALITIES = (ANY, LOW_CARBON, FIRM, SOLAR)
-SUBSTITUTIONS = ((3, 2), (3, 1), (2, 0), (1, 0))
-"""By position in `QUALITIES`: solar serves firm and low-carbon, and those serve any."""
+ANY, LOW_CARBON, SOLAR, FIRM = 0, 5, 7, 8
+"""Quality codes: any energy; at most 50 g/kWh, and without emissions, both as produced; firm, of any band."""
+QUALITIES = (ANY, LOW_CARBON, SOLAR, FIRM)
+SUBSTITUTIONS = ((2, 1), (1, 0), (3, 0))
+"""By position in `QUALITIES`: solar serves low-carbon, and that and firm serve any."""
 
 PER_MILLE = 1000
 SUNNY = 50

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -15,9 +16,10 @@ from settlement.reports.facts import AuditCheck
 TIMEOUT_S = 600
 
 
-def audit_chain(rpc: str, address: str) -> tuple[AuditCheck, ...]:
-    """Every check of `trellis audit`. TrellisError if it could not run at all."""
-    command = [sys.executable, "-m", "settlement.cli", "audit", "--rpc", rpc, "--address", address, "--json"]
+def audit_chain(rpcs: Sequence[str], address: str) -> tuple[AuditCheck, ...]:
+    """Every check of `trellis audit`, by all nodes. TrellisError if it could not run at all."""
+    nodes = [part for rpc in rpcs for part in ("--rpc", rpc)]
+    command = [sys.executable, "-m", "settlement.cli", "audit", *nodes, "--address", address, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     try:
         found = checks_of(json.loads(done.stdout))

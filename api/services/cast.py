@@ -11,7 +11,7 @@ from functools import cached_property
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from api.services.agents import SOLAR, car_need_wh, draw, low_carbon_homes
+from api.services.agents import FIRM, SOLAR, car_need_wh, draw, low_carbon_homes
 from oracle.messages import P256_ORDER, meter_id, private_key, public_point
 from oracle.registry import Meter, MeterRegistry
 from settlement.chain.sign import Signer
@@ -98,7 +98,7 @@ class Cast:
         homes = {home.address: Member(PROSUMER, home.zone, SOLAR, CONNECTION_W) for home in self.homes}
         return {
             self.operator.address: Member(OPERATOR),
-            self.supplier.address: Member(BALANCING_PARTY, 0, SOLAR, WH_LIMIT - 1, wide=True),
+            self.supplier.address: Member(BALANCING_PARTY, 0, FIRM, WH_LIMIT - 1, wide=True),
             self.network.address: Member(NETWORK_OPERATOR),
             **homes,
         }

@@ -10,7 +10,7 @@ from settlement.chain import events
 from settlement.chain.books import SealedBook, Session
 from settlement.chain.exchange import Exchange, Token
 from settlement.chain.operator import ClearedSession
-from settlement.chain.settler import SignedPosting
+from settlement.chain.settler import DayRun, SignedPosting
 from settlement.reference import packed_windows
 from settlement.reference.flexible import FlexibleSchedule
 from settlement.reference.orders import Order
@@ -119,7 +119,11 @@ def _fills(order: Order, event: events.ScheduleCleared, lanes: packed_windows.La
 
 
 def accounts(
-    exchange: Exchange, cast: Cast, postings: Sequence[SignedPosting], told: Sequence[events.Event]
+    exchange: Exchange,
+    cast: Cast,
+    postings: Sequence[SignedPosting],
+    told: Sequence[events.Event],
+    run: DayRun,
 ) -> tuple[AccountFact, ...]:
     """Everyone's settled day, in the order of `members`."""
     windows = postings[0].posting.windows
@@ -128,6 +132,7 @@ def accounts(
     entries[cast.supplier.address] = Entry(cast.supplier.address, (0,) * windows, rest)
     nothing = Entry(cast.network.address, (0,) * windows, (0,) * windows)
     paid, certified, deposited = _sums(cast, told)
+    rows, delivered = _imbalances(cast, run), _delivered(cast, told, run)
     everyone = [member.account for member in members(cast)]
     cash = exchange.accounts(everyone)
     return tuple(
@@ -135,14 +140,54 @@ def accounts(
             account=account,
             metered_wh=entries.get(account, nothing).metered,
             flags=entries.get(account, nothing).flags,
-            imbalance_nano=paid.get(account, 0),
+            imbalance_wh=rows.get(account, nothing.metered),
+            imbalance_nano=paid.get(account, 0) - delivered.get(account, NOTHING).total,
             deposited_nano=deposited.get(account, 0),
             final_nano=cash[account].cash.free,
             certified_wh=certified.get(account, 0),
             lines_nano=_lines_nano(told) if account == cast.network.address else 0,
+            proceeds_nano=delivered.get(account, NOTHING).proceeds,
+            refund_nano=delivered.get(account, NOTHING).refund,
+            premium_nano=delivered.get(account, NOTHING).premium,
+            rest_nano=delivered.get(account, NOTHING).rest,
         )
         for account in everyone
     )
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a run paid an account beside its imbalance, nano."""
+
+    proceeds: int = 0
+    refund: int = 0
+    premium: int = 0
+    rest: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.proceeds + self.refund + self.premium + self.rest
+
+
+NOTHING = Delivered()
+
+
+def _delivered(cast: Cast, told: Sequence[events.Event], run: DayRun) -> dict[bytes, Delivered]:
+    """As the run worked it out; the supplier has the other side of premiums, and what the chain left it."""
+    found = {
+        account: Delivered(one.credit, run.delivered[account].refund, premium)
+        for account, one in run.settled.items()
+        for premium in (run.delivered[account].premiums - one.premiums,)
+    }
+    rest = sum(event.rest_nano for event in told if isinstance(event, events.RunCertified))
+    premiums = sum(one.premium for one in found.values())
+    return found | {cast.supplier.address: Delivered(premium=-premiums, rest=rest)}
+
+
+def _imbalances(cast: Cast, run: DayRun) -> dict[bytes, Series]:
+    """As the run left them; the supplier's closes the balance."""
+    rows = {account: row for part in run.imbalances.values() for account, row in part}
+    return rows | {cast.supplier.address: tuple(-sum(column) for column in zip(*rows.values(), strict=True))}
 
 
 def _lines_nano(told: Sequence[events.Event]) -> int:
@@ -153,15 +198,19 @@ def _lines_nano(told: Sequence[events.Event]) -> int:
 def _sums(
     cast: Cast, told: Sequence[events.Event]
 ) -> tuple[dict[bytes, int], dict[bytes, int], dict[bytes, int]]:
-    """Paid for imbalances, certified and deposited, by account."""
+    """Paid by the run, certified and deposited, by account."""
     paid: dict[bytes, int] = {}
     certified: dict[bytes, int] = {}
     deposited: dict[bytes, int] = {}
     for event in told:
-        if isinstance(event, events.AccountSettled):
+        if isinstance(event, events.AccountSettled | events.AccountDelivered):
             paid[event.account] = paid.get(event.account, 0) + event.cash_nano
         elif isinstance(event, events.RunSettled):
             paid[cast.supplier.address] = event.cash_nano
+        elif isinstance(event, events.PartCertified):
+            paid[cast.supplier.address] += event.cash_nano
+        elif isinstance(event, events.RunCertified):
+            paid[cast.supplier.address] += event.rest_nano
         elif isinstance(event, events.AccountCertified):
             certified[event.account] = certified.get(event.account, 0) + event.certified_wh
         elif isinstance(event, events.Deposited):
@@ -170,6 +219,10 @@ def _sums(
 
 
 def vault(exchange: Exchange, token: Token, operator: bytes, epoch: int) -> int:
-    """Settlement tokens that the Exchange holds, but for the operator's: its cash and the session's bond."""
+    """Settlement tokens that the Exchange holds, but for the operator's: its cash, the session's bond, and
+    what it set aside for challenges.
+    """
     ((_, locked_nano, *_),) = exchange.view("bondOf", epoch)
-    return token.balance(exchange.address) - int(locked_nano) - exchange.cash(operator).free
+    pot_nano, _, _ = exchange.view("challengeTerms")
+    own = int(locked_nano) + int(pot_nano) + exchange.cash(operator).free
+    return token.balance(exchange.address) - own

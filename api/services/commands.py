@@ -33,9 +33,18 @@ def register_demo(subparsers: Any) -> None:
         metavar="MICRO",
         help="how much worse than the tariff imbalances are priced, per kWh (default: 0)",
     )
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=1,
+        metavar="N",
+        help="settle the day so often, 1 to 6: late reads, a corrected meter and a challenge (default: 1)",
+    )
     _add_streets_and_cars(parser)
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="(default: out)")
     parser.add_argument("--port", type=int, default=0, help="of the chain's RPC (default: any free one)")
+    parser.add_argument("--network", type=Path, metavar="DIR", help="run on the validators of a folder")
+    parser.add_argument("--rpc", action="append", metavar="URL", help="run on this anvil; repeatable")
     parser.add_argument("--keep", action="store_true", help="leave the chain running until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print a summary for programs instead of tables")
     parser.set_defaults(run=_demo)

@@ -30,7 +30,7 @@ from oracle.homes import FIRST_DAY, LAST_DAY, WINDOW_LENGTH_S, Community, Ints, 
 from oracle.node import DayInputs
 from settlement.chain import deploy, events, operator, settler
 from settlement.chain.books import SealedBook, Session
-from settlement.chain.client import RECEIPT_TIMEOUT_S, AnvilClock, Chain
+from settlement.chain.client import RECEIPT_TIMEOUT_S, Chain, Clock
 from settlement.chain.deploy import Terms
 from settlement.chain.errors import UnacceptableOrder
 from settlement.chain.exchange import Exchange, Token
@@ -46,7 +46,7 @@ from settlement.reference.orders import SignedOrder, order_hash
 from settlement.reference.schedule import SignedSchedule
 from settlement.reference.session import NO_PARENT, UNLIMITED_WH, Grid, SessionParams, single_zone
 from settlement.reports.facts import CLEAR, SETTLE, DayFacts, Incident, PhaseFact, Series, StreetFact
-from settlement.units import PRICE_CAP, PRICE_FLOOR
+from settlement.units import PRICE_CAP
 
 HOUR_S, DAY_S = 3_600, 86_400
 GATE_BEFORE_S = 12 * HOUR_S
@@ -81,6 +81,8 @@ class Plan:
     """Of each street's line in a window, either way."""
     cars: int = 0
     """The first so many homes have one."""
+    runs: int = 1
+    """How often the day is settled."""
 
     @property
     def grid(self) -> Grid:
@@ -116,7 +118,7 @@ class Plan:
 class MeasuredChain(Chain):
     """A chain that keeps account of what was sent, by phase."""
 
-    def __init__(self, rpc: str, **options: Any) -> None:
+    def __init__(self, rpc: str | Sequence[str], **options: Any) -> None:
         super().__init__(rpc, **options)
         self.phase = ""
         self.spent: dict[str, list[int]] = {}
@@ -166,12 +168,16 @@ class CommunityDay:
     cast: Cast
     measured: Community
     chain: MeasuredChain
+    clock: Clock
+    moved_weeks: int = 0
+    """How long after they were measured the homes' days are delivered."""
     seconds: dict[str, float] = field(default_factory=dict)
     incidents: list[Incident] = field(default_factory=list)
+    imbalances: settler.Imbalances = field(default_factory=list)
+    """Of everyone metered, once the day is settled."""
 
     def __post_init__(self) -> None:
         self.today = self.measured.on(self.plan.day)
-        self.clock = AnvilClock(self.chain)
         retail = tuple(int(price) for price in self.today.tariff_micro_per_kwh)
         self.tariff = Tariff(retail, (self.plan.feed_in,) * self.today.windows)
         self.imbalance_prices = delivery.imbalance_prices(
@@ -259,7 +265,7 @@ class CommunityDay:
             gate=gate,
             commit_by=gate + HOUR_S // 4,
             prove_by=gate + 2 * HOUR_S,
-            floor=PRICE_FLOOR,
+            floor=0,
             cap=PRICE_CAP,
             buy_reserve=max(0, -min(surplus)),
             sell_reserve=max(0, *deficit),
@@ -396,8 +402,8 @@ class CommunityDay:
         self.clock.advance_to(end + HOUR_S)
         with self.phase("deliver"):
             received = delivery.deliver(plan.seed, self.cast, self.delivered())
-            inputs = [self._inputs(zone, received) for zone in self.cast.zones]
-            self.posted, found = delivery.vote_all(inputs, received, self.cast, self.exchange.separator)
+            self.received, self.inputs = received, [self._inputs(zone, received) for zone in self.cast.zones]
+            self.posted, found = delivery.vote_all(self.inputs, received, self.cast, self.exchange.separator)
             self.incidents += found
             for posted in self.posted:
                 settler.post(self.exchange, self.cast.oracles[0], posted.signed)
@@ -423,10 +429,11 @@ class CommunityDay:
     def settle(self) -> None:
         """Imbalances zone by zone, the balancing party's other side, certificates."""
         with self.phase(SETTLE):
-            run = settler.DayRun(self.exchange, self.cast.oracles[0], [one.signed for one in self.posted])
-            run.settle()
+            postings = [one.signed for one in self.posted]
+            self.run = settler.DayRun(self.exchange, self.cast.oracles[0], postings)
+            self.run.settle()
         with self.phase("certify"):
-            run.certify()
+            self.run.certify()
 
     # Facts ----------------------------------------------------------------------------------------------
 
@@ -444,7 +451,7 @@ class CommunityDay:
             market=collect.market(exchange, self.cleared, QUALITIES, postings[0], self._outside()),
             members=collect.members(self.cast),
             orders=collect.orders(exchange, self.session, self.sealed, told),
-            accounts=collect.accounts(exchange, self.cast, postings, told),
+            accounts=collect.accounts(exchange, self.cast, postings, told, self.run),
             phases=self.phases(),
             incidents=tuple(self.incidents),
             notes=self._notes(),
@@ -462,7 +469,12 @@ class CommunityDay:
 
     def _notes(self) -> tuple[str, ...]:
         """What the reader must not take for measured."""
-        return (agents.CARS_ASSUMED,) if self.plan.cars else ()
+        cars = (agents.CARS_ASSUMED,) if self.plan.cars else ()
+        if not self.moved_weeks:
+            return cars
+        measured = self.plan.day - timedelta(weeks=self.moved_weeks)
+        told = f"The homes were measured on {measured}; the chain's day is the same day of a later week."
+        return (told, *cars)
 
     def phases(self) -> tuple[PhaseFact, ...]:
         """What each phase sent, and how long it took."""

@@ -1,7 +1,7 @@
-"""`trellis demo`: a community's day, end to end, on an embedded chain.
+"""`trellis demo`: a community's day, end to end, on an embedded chain or a network.
 
-Everything real is behind it (contracts, signatures, matcher, oracle, audit); only the chain is the demo's own
-and the keys follow from the seed.
+Everything real is behind it (contracts, signatures, matcher, oracle, audit); only the keys follow from the
+seed.
 """
 
 from __future__ import annotations
@@ -11,26 +11,31 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
+from api.services import places
+from api.services.aftermath import MOST_RUNS, LaterRuns, stake
 from api.services.audit import audit_chain, has_audit
-from api.services.cast import make_cast
+from api.services.cast import Cast, make_cast
+from api.services.collect_later import aftermath
 from api.services.commands import LINE_CHARGE
-from api.services.community import CommunityDay, MeasuredChain, Plan, check_day, check_line_charge, checksum
+from api.services.community import CommunityDay, Plan, check_day, check_line_charge, checksum
+from api.services.places import Place
 from oracle.homes import load_homes
-from settlement.chain.anvil import Anvil
 from settlement.chain.compile import compile_contracts
 from settlement.chain.deploy import write_deployment
 from settlement.errors import InputError
+from settlement.reports.aftermath import Aftermath
 from settlement.reports.economics import DayEconomics, economics
 from settlement.reports.export import PAGE, summary, write_report
 from settlement.reports.facts import AuditCheck, DayFacts
@@ -54,19 +59,34 @@ def run(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     with _terminated_as_interrupted(), _step(console, "compile   the contracts"):
         compile_contracts()
-    with (
-        _terminated_as_interrupted(),
-        Anvil(port=arguments.port, timestamp=plan.opens_at, accounts=1) as anvil,
-    ):
-        day = CommunityDay(plan, cast, measured, MeasuredChain(str(anvil.ipc_path)))
-        facts = play(day, console, anvil.rpc_url, out)
+    with _terminated_as_interrupted(), _place(arguments, plan, cast, console) as place:
+        weeks = places.weeks_until(plan, place.chain)
+        plan, measured = places.later(plan, weeks), measured.moved(weeks)
+        day = CommunityDay(plan, cast, measured, place.chain, place.clock, weeks)
+        facts = play(day, console, place.rpcs, out)
         report = economics(facts)
         with _step(console, "report    tables, plots, files"):
             write_report(report, out)
-        _show(report, console, arguments.json, time.perf_counter() - started, anvil.rpc_url, out)
+        _show(report, console, arguments.json, time.perf_counter() - started, place.rpcs[0], out)
         if arguments.keep:
-            _keep(console, anvil.rpc_url, facts.exchange)
+            _keep(console, place.rpcs[0], facts.exchange)
     return 0 if report.holds and all(check.holds for check in facts.checks) else 1
+
+
+@contextmanager
+def _place(arguments: argparse.Namespace, plan: Plan, cast: Cast, console: Console) -> Iterator[Place]:
+    """The chain it runs on; InputError if two are named."""
+    if arguments.network is not None and arguments.rpc:
+        raise InputError("--network and --rpc both name a chain: give one of them")
+    if arguments.network is not None:
+        with _step(console, "admit     who sends, by the network's administrator"):
+            place = places.on_network(arguments.network, cast)
+        yield place
+    elif arguments.rpc:
+        yield places.on_nodes(arguments.rpc)
+    else:
+        with places.embedded(plan, arguments.port) as place:
+            yield place
 
 
 def plan_of(arguments: argparse.Namespace) -> Plan:
@@ -82,7 +102,9 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
             raise InputError(f"--{option} {getattr(arguments, name)} is out of range: 0 to {most}")
     if not 0 <= arguments.port < 1 << 16:
         raise InputError(f"--port {arguments.port} is out of range: 0 to 65535")
-    plan = Plan(day, arguments.seed, arguments.feed_in, arguments.imbalance_margin)
+    if not 1 <= arguments.runs <= MOST_RUNS:
+        raise InputError(f"--runs {arguments.runs} is out of range: 1 to {MOST_RUNS}, those of the calendar")
+    plan = Plan(day, arguments.seed, arguments.feed_in, arguments.imbalance_margin, runs=arguments.runs)
     return _with_streets_and_cars(plan, arguments)
 
 
@@ -129,7 +151,7 @@ def check_folder(out: Path) -> None:
 # The day ------------------------------------------------------------------------------------------------
 
 
-def play(day: CommunityDay, console: Console, rpc: str, out: Path) -> DayFacts:
+def play(day: CommunityDay, console: Console, rpcs: Sequence[str], out: Path) -> DayFacts:
     """All steps, told as they go; then what an auditor finds."""
     for told, step in _steps(day):
         with _step(console, told, day):
@@ -137,26 +159,43 @@ def play(day: CommunityDay, console: Console, rpc: str, out: Path) -> DayFacts:
         if step == day.deploy:
             write_deployment(day.exchange.deployment, out / DEPLOYMENT)
             console.print(f"            Exchange {checksum(day.exchange.address)}")
-            console.print(f"            on {rpc}, kept in {out / DEPLOYMENT}", soft_wrap=True)
-    facts = day.facts()
+            console.print(f"            on {rpcs[0]}, kept in {out / DEPLOYMENT}", soft_wrap=True)
+    facts = replace(day.facts(), later=_play_later(day, console))
+    facts = replace(facts, phases=day.phases(), incidents=tuple(day.incidents))
     checks: tuple[AuditCheck, ...] = ()
     if has_audit():
         with _step(console, "audit     all of it again, from the chain alone"):
-            checks = audit_chain(rpc, facts.exchange)
+            checks = audit_chain(rpcs, facts.exchange)
     return replace(facts, checks=checks)
 
 
 def _steps(day: CommunityDay) -> list[tuple[str, Callable[[], Any]]]:
     count = len(day.cast.homes)
     homes = f"{count} home" + ("s" if count > 1 else "")
+    vouched = [("stake     the operator vouches for oracles", partial(stake, day))]
     return [
         ("deploy    contracts and roles", day.deploy),
         (f"register  {homes}, meters, oracle, supplier", day.register),
+        *(vouched if day.plan.runs > 1 else ()),
         (f"order     agents of {homes} sign for tomorrow", day.order),
         ("clear     the auction, proved by the contract", day.clear),
         ("deliver   meters sign, 2 of 3 oracle nodes agree", day.deliver),
         ("settle    imbalances and certificates", day.settle),
     ]
+
+
+def _play_later(day: CommunityDay, console: Console) -> Aftermath | None:
+    """Runs after the first, and what they changed; None if there are none."""
+    if day.plan.runs == 1:
+        return None
+    later = LaterRuns(day)
+    with _step(console, "contest   a home, what was posted of it", day):
+        later.challenge()
+    for number, run in enumerate(later.runs[1:], start=1):
+        with _step(console, f"run {run.name:6}what differs from the run before", day):
+            later.run(number)
+    day.incidents += later.incidents
+    return aftermath(later)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""What travels: one module a subject."""
