@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Touched when an environment agrees with its lock.
 STAMP := .set-up
 
-.PHONY: demo test test-brownie check fuzz bench snap setup
+.PHONY: demo test test-brownie test-network check fuzz bench snap network network-engine setup
 .DEFAULT_GOAL := setup
 
 demo: setup
@@ -18,6 +18,19 @@ test: setup
 
 test-brownie: setup .venv-brownie/$(STAMP)
 	@tests/brownie/run $(ARGS)
+
+# On five validators; skipped where their engine cannot be built.
+test-network: setup network-engine
+	@TRELLIS_NETWORK=1 $(BIN)/pytest tests/network $(ARGS)
+
+# The programs of validators, built with Go from pinned sources; minutes the first time, then kept in build/network.
+network-engine: setup
+	@$(BIN)/python -m settlement.network.engine --movable
+
+# Boots them in DIR; `trellis network down --dir DIR` stops them.
+DIR ?= network
+network: network-engine
+	@$(BIN)/trellis network up --dir $(DIR) $(ARGS)
 
 check: setup
 	@$(BIN)/ruff check .
@@ -46,7 +59,7 @@ bench: setup $(if $(findstring match,$(ARGS)),.venv-peers/$(STAMP))
 snap: setup
 	@tools/require forge
 	@UPDATE_SNAPSHOTS=1 forge test --match-path '*Gas*'
-	@UPDATE_SNAPSHOTS=1 $(BIN)/pytest -q tests/unit tests/chain/test_gas_snapshot.py
+	@UPDATE_SNAPSHOTS=1 $(BIN)/pytest -q tests/unit tests/chain/test_gas_snapshot.py tests/api/test_openapi.py
 
 setup: .venv/$(STAMP) node_modules/$(STAMP)
 	@:

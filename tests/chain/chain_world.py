@@ -11,12 +11,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit"))
 
+import chain_place
 from settling_world import Settler
 
 from settlement.chain import abi, closer, deploy, events, operator, settler
-from settlement.chain.anvil import Anvil
 from settlement.chain.books import SealedBook, Session
-from settlement.chain.client import AnvilClock, Chain
+from settlement.chain.client import Chain
 from settlement.chain.deploy import Deployment, Terms
 from settlement.chain.exchange import Exchange, Token
 from settlement.chain.held import day_of
@@ -25,6 +25,7 @@ from settlement.chain.progress import Progress
 from settlement.chain.settler import SignedPosting
 from settlement.chain.sign import Signer, sign_schedule
 from settlement.chain.steps import Step
+from settlement.chain.traded import round_prices
 from settlement.reference import eip712, packed_windows, posting, product_id, schedule
 from settlement.reference import exchange as model
 from settlement.reference.accounts import (
@@ -33,10 +34,11 @@ from settlement.reference.accounts import (
     OPERATOR,
     PROSUMER,
     Member,
+    paid_on_delivery,
 )
 from settlement.reference.clearing import Carry
 from settlement.reference.exchange import events as told
-from settlement.reference.orders import encode_all, order_hash
+from settlement.reference.orders import Order, encode_all, order_hash
 from settlement.reference.posting import Entry, Posting
 from settlement.reference.prices import RoundPrices
 from settlement.reference.product_id import CERTIFICATE, ProductId
@@ -45,7 +47,7 @@ from settlement.reference.session import SessionParams, single_zone
 from settlement.reference.settlement import RunCarry
 
 WINDOW_LENGTH = 1800
-DAY = 960_014
+DAY = chain_place.day_of_the_world(960_014, WINDOW_LENGTH)
 """Its windows reach over the end of a slot, of a home's 16 lanes as of a wide account's 8."""
 WINDOWS = 4
 QUALITIES = (0, 5, 8, 15)
@@ -129,9 +131,10 @@ def make_schedule(session: Session, trader: bytes, **changes: Any) -> Schedule:
 class World:
     """A deployed Exchange with its members, and the model in lockstep."""
 
-    anvil: Anvil
+    anvil: Any
+    """The embedded chain; on a network, its first node."""
     chain: Chain
-    clock: AnvilClock
+    clock: Any
     deployment: Deployment
     exchange: Exchange
     token: Token
@@ -153,12 +156,12 @@ class World:
     @contextmanager
     def turned_back(self) -> Iterator[World]:
         """The world, which afterwards is as it was: chain, model and notes."""
-        snapshot, state, sides = self.clock.snapshot(), self.model.state.copy(), dict(self.sides)
+        snapshot, state, orders = self.clock.snapshot(), self.model.state.copy(), dict(self.orders)
         try:
             yield self
         finally:
             self.clock.revert(snapshot)
-            self.model.state, self.sides = state, sides
+            self.model.state, self.orders = state, orders
 
     # Set-up ---------------------------------------------------------------------------------------------
 
@@ -175,7 +178,6 @@ class World:
         for node in ORACLES:
             self.exchange.send(self.admin, "setOracle", node.address, True)
         self.exchange.send(self.admin, "setQuorum", 2)
-        self.exchange.send(self.admin, "setSharing", True)
         version = self.exchange.set_grid(self.admin, GRID)
         assert version == self.model.add_grid(GRID)
         self.exchange.open_day(self.operator, DAY, WINDOWS, version)
@@ -325,23 +327,29 @@ class World:
         assert held + self._kept() == self.model.state.vault
 
     def _kept(self) -> int:
-        """What filled energy of proved and unsettled sessions keeps reserved."""
-        total = 0
-        for event in self.model.events:
-            if isinstance(event, told.ScheduleCleared) and self._is_open(event.session):
-                params = self.model.session(event.session).params
-                total += sum(event.filled_wh) * self._rate(event.order, params)
-        return total
+        """What filled energy of proved and unsettled sessions keeps reserved, and what those of its sales
+        are worth that are paid on delivery.
+        """
+        cleared = (one for one in self.model.events if isinstance(one, told.ScheduleCleared))
+        return sum(self._kept_of(one) for one in cleared if self._is_open(one.session))
 
     def _is_open(self, session: bytes) -> bool:
         proved = self.model.session(session).stage is model.Stage.PROVED
         return proved and DAY not in self.model.state.runs
 
-    def _rate(self, order: bytes, params: SessionParams) -> int:
-        side = self.sides[order]
-        return params.sell_reserve if side else params.buy_reserve
+    def _kept_of(self, event: told.ScheduleCleared) -> int:
+        order, record = self.orders[event.order], self.model.session(event.session)
+        params, filled = record.params, sum(event.filled_wh)
+        if order.side == schedule.BUY:
+            return filled * params.buy_reserve
+        if not paid_on_delivery(self.model.member(order.trader), order):
+            return filled * params.sell_reserve
+        prices, dense = round_prices(self.exchange, record.epoch, 0), QUALITIES.index(order.quality)
+        fills = enumerate(event.filled_wh, start=order.first_window - params.first_window)
+        return filled * params.delivery_reserve + sum(wh * prices.price(dense, at) for at, wh in fills)
 
-    sides: dict[bytes, int] = field(default_factory=dict)
+    orders: dict[bytes, Order] = field(default_factory=dict)
+    """What was signed, to know what its fills keep."""
 
     def chain_events(self) -> list[tuple[Any, ...]]:
         found = events.events_of(self.exchange)
@@ -390,10 +398,11 @@ _SHOWN = {
     "MeteringPosted": ("zone", "day", "sequence"),
     "AccountSettled": ("account", "imbalance_wh", "cash_nano", "released_nano"),
     "RunSettled": ("zone", "day", "imbalance_wh", "cash_nano", "released_nano"),
-    "AccountDelivered": ("account", "imbalance_wh", "cash_nano"),
+    "DeliveryDonated": ("beneficiary", "account", "nano"),
+    "AccountDelivered": ("account", "imbalance_wh", "cash_nano", "released_nano"),
     "AccountCertified": ("zone", "day", "account", "certified_wh"),
     "PartCertified": ("zone", "day", "imbalance_wh", "cash_nano", "statement"),
-    "RunCertified": ("zone", "day"),
+    "RunCertified": ("zone", "day", "rest_nano"),
     "MemberChanged": ("account", "member"),
     "WithdrawalRequested": ("account", "amount_nano"),
     "Withdrawn": ("account", "amount_nano"),
@@ -433,9 +442,11 @@ def _fills(event: Any) -> tuple[int, ...]:
 @contextmanager
 def running_world(hardfork: str = "london") -> Iterator[World]:
     """Everyone registered, rich, and a day open; the chain is gone afterwards."""
-    with Anvil(timestamp=OPENING - 600, hardfork=hardfork) as anvil:
-        chain = Chain(anvil.rpc_url)
-        admin, market, node = (Signer(secret) for secret in anvil.private_keys[:3])
+    with chain_place.running_chain(
+        OPENING - 600, hardfork, [*SIGNERS, *(o.address for o in ORACLES)]
+    ) as site:
+        chain = site.chain
+        admin, market, node = (Signer(secret) for secret in site.node.private_keys[:3])
         found = deploy.deploy(chain, admin, Terms(window_length=WINDOW_LENGTH))
         grants = {
             deploy.REGISTRAR: [admin.address],
@@ -449,17 +460,16 @@ def running_world(hardfork: str = "london") -> Iterator[World]:
         oracles = frozenset(one.address for one in ORACLES)
         place = (chain.chain_id, found.exchange, WINDOW_LENGTH)
         twin = model.Exchange(*place, oracles, quorum=2, max_pause=deploy.MAX_PAUSE_S)
-        twin.state.sharing = True
         exchange, token = Exchange(chain, found), Token(chain, found)
-        world = World(anvil, chain, AnvilClock(chain), found, exchange, token, twin, admin, market, node)
+        parts = (found, exchange, token, twin, admin, market, node)
+        world = World(site.node, chain, site.clock, *parts)
         world.populate()
         yield world
 
 
 def remember(world: World, orders: Sequence[SignedSchedule]) -> None:
-    """Keeps which side each order is on, to know what its fills keep reserved."""
-    for order in orders:
-        world.sides[world.hash_of(order)] = order.schedule.side
+    """Keeps the orders of a book, to know what their fills keep reserved."""
+    world.orders |= {world.hash_of(order): order.schedule for order in orders}
 
 
 def settle_entries(metered: dict[bytes, Sequence[int]]) -> list[Entry]:

@@ -93,7 +93,7 @@ class Bonded:
 
     def remember(self, *book: SignedSchedule) -> None:
         self.hashes = sorted(self.hash(one) for one in book)
-        self.world.sides |= {self.hash(one): one.schedule.side for one in book}
+        self.world.orders |= {self.hash(one): one.schedule for one in book}
 
     def pass_deadline(self) -> None:
         self.world.clock.advance_to(self.session.params.prove_by + 1)

@@ -111,6 +111,8 @@ class MeteredDay:
     runs: list[SignedCorrection] = field(default_factory=list)
     upheld: list[tuple[bytes, int, int]] = field(default_factory=list)
     """Account, window's index, Wh."""
+    proved: tuple[Reading, ...] = ()
+    """What challenges of the day upheld."""
 
     @property
     def node(self) -> Signer:
@@ -131,7 +133,7 @@ class MeteredDay:
         previous = at.link if at.is_open else struct_hash(posting)
         given = Correcting(0, at.run + 1, previous, posting.surplus, posting.deficit, parts)
         given = replace(given, **changes)
-        inputs = inputs_of((*self.batch, *late), 2 + at.run)
+        inputs = replace(inputs_of((*self.batch, *late), 2 + at.run), upheld=self.proved)
         votes = [
             OracleNode(node.secret).vote_again(inputs, self.standing(), given, exchange.separator)
             for node in ORACLES

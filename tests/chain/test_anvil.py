@@ -58,6 +58,15 @@ def test_it_is_gone_after_its_context() -> None:
     assert not folder.exists()
 
 
+def test_old_states_are_kept_beside_the_chain_and_are_gone_with_it() -> None:
+    with Anvil() as chain:
+        states = chain.ipc_path.parent / "states"
+        for _ in range(1_100):
+            chain.rpc("evm_mine")
+        assert any(states.rglob("*.json"))
+    assert not states.exists()
+
+
 def test_state_outlives_a_stop(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     with Anvil(state=state) as chain:

@@ -37,6 +37,7 @@ from settlement.chain import abi, closer, deploy, operator, settler
 from settlement.chain.abi import exchange_interface
 from settlement.chain.errors import ContractRevert
 from settlement.chain.progress import Progress
+from settlement.chain.rpc import to_bytes
 from settlement.chain.sign import Signer, sign_message
 from settlement.reference import product_id, quality
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
@@ -217,7 +218,11 @@ def test_a_call_that_sends_money_along_is_rightly_refused(open_day: World) -> No
     data = exchange_interface().encode("approve", STRANGER.address, 1, 1)
     rich = world.anvil.rpc("eth_accounts")[0]
     call = {"from": rich, "to": "0x" + world.exchange.address.hex(), "data": "0x" + data.hex()}
-    world.anvil.rpc("eth_sendTransaction", {**call, "value": "0x1", "gas": "0x30d40", "gasPrice": "0x0"})
+    sent = world.anvil.rpc(
+        "eth_sendTransaction", {**call, "value": "0x1", "gas": "0x30d40", "gasPrice": "0x0"}
+    )
+    with pytest.raises(ContractRevert):
+        world.chain.wait(to_bytes(sent))
     assert holds(world)["refusals"] == 1
 
 
@@ -227,12 +232,18 @@ def test_a_gift_is_nobodys_cash(open_day: World) -> None:
     assert holds(world)["settlement token"] == 6 + 1
 
 
+def point_of(secret: int) -> tuple[bytes, bytes]:
+    point = ec.derive_private_key(secret, ec.SECP256R1()).public_key().public_numbers()
+    return point.x.to_bytes(32, "big"), point.y.to_bytes(32, "big")
+
+
 def test_meters_and_oracles_come_and_go(open_day: World) -> None:
     world, exchange = open_day, open_day.exchange
-    point = ec.derive_private_key(7, ec.SECP256R1()).public_key().public_numbers()
-    x, y = (value.to_bytes(32, "big") for value in (point.x, point.y))
+    x, y = point_of(7)
     for number in range(2):
         exchange.send(world.admin, "registerMeter", bytes([number] * 32), PROSUMERS[0].address, x, y)
+    for number in range(2):
+        exchange.send(world.admin, "rotateMeter", bytes([number] * 32), *point_of(8), DAY)
     exchange.send(world.admin, "revokeMeter", bytes(32))
     exchange.send(world.admin, "setOracle", STRANGER.address, True)
     exchange.send(world.admin, "setOracle", STRANGER.address, True)

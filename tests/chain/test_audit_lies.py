@@ -145,18 +145,18 @@ def a_calldata_byte_and_its_hashes(world: World) -> Lie:
 
 def a_calldata_byte_and_its_sender(world: World) -> Lie:
     """Consistent in itself; but who sent it may not."""
-    last = hex(world.chain.block_number())
-    receipts = world.chain.rpc("eth_getBlockReceipts", last)
+    posted = block_of(world, "postMetering")
+    receipts = world.chain.rpc("eth_getBlockReceipts", posted)
 
     def lie(method: str, params: Json, answer: Json) -> Json:
-        if method == "eth_getBlockByNumber" and params[0] == last:
+        if method == "eth_getBlockByNumber" and params[0] == posted:
             sent = answer["transactions"][0]
             sent["input"] = other_byte(sent["input"])
             sent["hash"] = receipts[0]["transactionHash"] = to_hex(keccak(envelope.encode_transaction(sent)))
             sent["from"] = to_hex(envelope.sender_of(sent))
             return sealed_again(answer)
-        if method == "eth_getBlockReceipts" and params[0] == last:
-            sent = world.chain.rpc("eth_getBlockByNumber", last, True)["transactions"][0]
+        if method == "eth_getBlockReceipts" and params[0] == posted:
+            sent = world.chain.rpc("eth_getBlockByNumber", posted, True)["transactions"][0]
             sent["input"] = other_byte(sent["input"])
             answer[0]["transactionHash"] = to_hex(keccak(envelope.encode_transaction(sent)))
         return answer
@@ -271,7 +271,7 @@ LIES = [
     (a_log_and_its_root, "events", "RunCertified.day"),
     (a_calldata_byte, "transactions", "another hash"),
     (a_calldata_byte_and_its_hashes, "transactions", "another sender signed"),
-    (a_calldata_byte_and_its_sender, "permissions", "certify by somebody who may not"),
+    (a_calldata_byte_and_its_sender, "permissions", "postMetering by somebody who may not"),
     (another_sender, "transactions", "another sender signed"),
     (a_transaction_left_out, "transaction roots", "other transactions"),
     (a_block_left_out, "blocks", "is missing"),

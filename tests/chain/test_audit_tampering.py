@@ -32,7 +32,7 @@ from settlement.chain.errors import ContractRevert
 from settlement.chain.exchange import Stage
 from settlement.chain.prepared import Prepared, prepare
 from settlement.chain.progress import Progress
-from settlement.chain.rpc import to_hex
+from settlement.chain.rpc import to_bytes, to_hex
 from settlement.reference import accounts, packed_windows, product_id
 from settlement.reference.product_id import ProductId
 
@@ -167,6 +167,38 @@ def a_planted_submission(world: World) -> None:
     plant(world, _submitted={bytes(31) + b"\1": 1})
 
 
+def a_planted_gift(world: World) -> None:
+    """A beneficiary of sales that nobody donated."""
+    plant(world, _gifts={1: {HOME: {"beneficiary": NOBODY, "nano": 10**12}}})
+
+
+def a_statement(world: World) -> None:
+    plant(world, _statements={0: {DAY: {0: NOBODY.rjust(32)}}})
+
+
+def a_planted_statement(world: World) -> None:
+    plant(world, _statements={0: {DAY + 1000: {0: NOBODY.rjust(32)}}})
+
+
+def opened_corrections(world: World) -> None:
+    """Of a run that nobody opened for corrections: its next could name any link."""
+    blank = {"prices": bytes(32), "pending": bytes(32), "run": 0, "parts": 0, "open": 0, "since": 0}
+    plant(world, _zoneDays={0: {DAY: blank | {"commitments": bytes(32), "link": NOBODY.rjust(32)}}})
+
+
+def a_planted_hold(world: World) -> None:
+    plant(world, _holds={HOME: 1})
+
+
+def a_planted_pot(world: World) -> None:
+    plant(world, _oracleBond=7)
+
+
+def a_planted_key(world: World) -> None:
+    key = {"from": 0, "until": DAY + 9}
+    plant(world, _formerKeys={NOBODY.ljust(32): {NOBODY.ljust(32): key}})
+
+
 def a_list_of_days(world: World) -> None:
     plant(world, _days=[*stored(world)["_days"], DAY + 1000])
 
@@ -219,6 +251,13 @@ TAMPERINGS = [
     (a_planted_member, "storage", "another word"),
     (a_planted_approval, "storage", "another word"),
     (a_planted_submission, "storage", "another word"),
+    (a_planted_gift, "storage", "another word"),
+    (a_statement, "statements", "statementOf"),
+    (a_planted_statement, "storage", "another word"),
+    (opened_corrections, "later days", "zoneDayOf"),
+    (a_planted_hold, "later days", "holdsOf"),
+    (a_planted_pot, "later days", "challengeTerms"),
+    (a_planted_key, "storage", "another word"),
     (a_list_of_days, "storage", "another word"),
     (a_count_of_nodes, "storage", "another word"),
     (tokens_held, "cash", "settlement tokens"),
@@ -325,7 +364,7 @@ def test_a_posting_without_its_quorum_is_found(open_day: World) -> None:
 
 
 def packed_quorum(world: World) -> bytes:
-    """The slot of 2 of 3: quorum, then nodes, then whether shortfalls are shared."""
+    """The slot of 2 of 3: quorum, then nodes."""
     slots = (slot.to_bytes(32, "big") for slot in range(64))
     return next(slot for slot in slots if read_slot(world, world.exchange.address, slot) & 0xFFFF == 0x0302)
 
@@ -376,7 +415,7 @@ def test_settlement_tokens_taken_out_of_the_exchange_are_found(open_day: World) 
     world.chain.rpc("anvil_setBalance", exchange, hex(10**18))
     data = abi.interface("SettlementToken").encode("transfer", STRANGER.address, 1)
     sent = {"from": exchange, "to": to_hex(world.token.address), "data": to_hex(data), "gasPrice": "0x0"}
-    world.chain.rpc("eth_sendTransaction", sent)
+    world.chain.wait(to_bytes(world.chain.rpc("eth_sendTransaction", sent)))
     found = difference(world)
     assert found.check == "transactions"  # nobody signed it
 

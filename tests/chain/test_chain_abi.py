@@ -40,6 +40,7 @@ CLOSED = ClosedZone(ZONE.energy, tuple(range(-5, CELLS - 5)), 2**255 + 1, (7,) *
 POSTING = Posting(0, 7, 2, 1, 3, b"\x09" * 32, (-5, 5), (6, 7), (b"\x21" * 32, b"\x22" * 32, b"\x23" * 32))
 RUN_CARRY = RunCarry(
     tuple(Tally(n, 1, 2, 3) for n in range(4)),
+    (0, 2**96, 7, 2**255),
     -77,
     -123456789,
     b"\x31" * 20,
@@ -83,9 +84,9 @@ def statement_values() -> tuple[object, ...]:
 
 def run_carry_values(carry: RunCarry | None) -> tuple[object, ...]:
     if carry is None:
-        return [], 0, 0, bytes(20), 0
+        return [], [], 0, 0, bytes(20), 0
     tallies = [settlement.pack_tally(tally) for tally in carry.tallies]
-    return tallies, carry.imbalance, carry.cash, carry.last_account, carry.parts
+    return tallies, list(carry.pots), carry.imbalance, carry.cash, carry.last_account, carry.parts
 
 
 def test_large_calls_are_encoded_as_eth_abi_does() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from chain_world import STRANGER, World, make_schedule
 from claims_world import BOND, BUYER, POOR, SELLER, Bonded, fund_operator, open_bonded
 
 from settlement import cli
-from settlement.chain.receipts import keep
+from settlement.chain.receipts import cancel_hash, keep
 from settlement.reference.schedule import SELL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -87,9 +88,125 @@ def test_a_receipt_of_a_void_session_is_claimed(bonded: Bonded, run: Run, tmp_pa
     code, shown, _ = run(file, file)
     assert code == 0
     assert "the session is void" in shown
-    code, _, error = run(file, file)
+    for send in (True, False):
+        code, _, error = run(file, file, send=send)
+        assert code == 1
+        assert re.search("AlreadyClaimed.*: each order is claimed once; payClaim pays it", error)
+
+
+def test_an_order_cleared_although_its_cancel_has_a_receipt_is_claimed_and_paid(
+    bonded: Bonded, run: Run
+) -> None:
+    sold, bought = bonded.order(SELLER, side=SELL), bonded.order(BUYER)
+    bonded.prove(sold)
+    cancel = bonded.cancel(sold)
+    receipt = bonded.receipt(cancel_hash(bonded.separator, bonded.session.id, bonded.hash(sold)), 4)
+    given = (4).to_bytes(4, "big").hex() + receipt.signature.hex()
+    code, shown, _ = run(bonded.record(sold).hex(), given, "--cancel", cancel.hex(), "--json")
+    told = json.loads(shown)
+    assert (code, told["claim"], told["sequence"], told["position"]) == (0, "cancelled", 4, 0)
+    assert paid(bonded, sold) == BOND
+    code, _, error = run(bonded.record(bought).hex(), given, "--cancel", cancel.hex())
     assert code == 2
-    assert "AlreadyClaimed" in error
+    assert "gave it for this order's cancel" in error
+
+
+def test_an_order_cleared_although_what_replaces_it_has_a_receipt_is_claimed_and_paid(
+    bonded: Bonded, run: Run, tmp_path: Path
+) -> None:
+    bought = bonded.order(BUYER)
+    again = bonded.replacing(bought)
+    bonded.prove(bought)
+    file = kept_file(tmp_path, bonded, again)
+    code, shown, _ = run(bonded.record(bought).hex(), file, "--replacement", file)
+    assert code == 0
+    assert "was cleared, behind 0 orders with lower hashes, although what replaces it has receipt 3" in shown
+    assert paid(bonded, bought) == BOND
+    file = kept_file(tmp_path, bonded, bonded.replacing(again))
+    code, _, error = run(bonded.record(again).hex(), file, "--replacement", file)
+    assert code == 1
+    assert "was not cleared: there is nothing to claim" in error
+
+
+def paid(bonded: Bonded, order: Any) -> int:
+    """What the trader is paid for a claim that nobody defends."""
+    before = bonded.world.exchange.cash(order.schedule.trader).free
+    bonded.pass_defence()
+    bonded.world.exchange.send(STRANGER, "payClaim", bonded.hash(order))
+    return bonded.world.exchange.cash(order.schedule.trader).free - before
+
+
+def test_what_the_trader_did_not_sign_is_refused_and_named(bonded: Bonded, run: Run) -> None:
+    sold, bought = bonded.order(SELLER, side=SELL), bonded.order(BUYER)
+    bonded.prove(sold, bought)
+    record, hash_ = bonded.record(sold).hex(), bonded.hash(sold)
+    receipt = bonded.receipt(cancel_hash(bonded.separator, bonded.session.id, hash_), 4)
+    given = (4).to_bytes(4, "big").hex() + receipt.signature.hex()
+    for cancel, signer in (
+        (bonded.cancel(sold, STRANGER).hex(), STRANGER.address.hex()),
+        ("00" * 65, "nobody"),
+    ):
+        code, _, error = run(record, given, "--cancel", cancel, send=False)
+        assert code == 2
+        assert re.search(f"--cancel: must be signed by .*0x{SELLER.address.hex()}, and .*{signer}", error)
+    forged = bonded.record(replace(sold, signature=bonded.cancel(sold))).hex()
+    code, _, error = run(forged, given, "--cancel", bonded.cancel(sold).hex(), send=False)
+    assert code == 2
+    assert "--order: must be signed by the order's trader" in error
+
+
+def test_a_replacement_must_replace_the_order_and_be_its_traders(bonded: Bonded, run: Run) -> None:
+    sold, bought = bonded.order(SELLER, side=SELL), bonded.order(BUYER)
+    bonded.prove(sold, bought)
+    foreign = bonded.world.sign(
+        make_schedule(bonded.session, SELLER.address, side=SELL, nonce=9, replaces=bonded.hash(bought))
+    )
+    forged = replace(bonded.replacing(bought), signature=foreign.signature)
+    for other, told in (
+        (bonded.order(BUYER, nonce=9), f"--replacement: replaces 0x{'00' * 32}, which is not --order"),
+        (foreign, "give two orders of one trader"),
+        (forged, "--replacement: must be signed by the order's trader"),
+    ):
+        given = (5).to_bytes(4, "big").hex() + bonded.receipt_of(other, 5).signature.hex()
+        record = bonded.record(bought).hex()
+        code, _, error = run(record, given, "--replacement", bonded.record(other).hex(), send=False)
+        assert code == 2
+        assert told in error
+
+
+def test_without_a_key_too_it_says_that_claims_are_closed(bonded: Bonded, run: Run, tmp_path: Path) -> None:
+    sold = bonded.order(SELLER, side=SELL)
+    bonded.prove()
+    file = kept_file(tmp_path, bonded, sold)
+    assert run(file, file, send=False)[0] == 0
+    bonded.world.clock.advance_to(bonded.session.params.claim_by + 1)
+    code, shown, error = run(file, file, send=False)
+    assert (code, shown) == (1, "")
+    assert re.search(r"ClaimsClosed.*: claims had to be made by \d{4}-\d\d-\d\d .* UTC", error)
+
+
+def test_an_order_that_was_submitted_on_chain_is_not_wrongly_cleared(bonded: Bonded, run: Run) -> None:
+    sold = bonded.order(SELLER, side=SELL)
+    bonded.world.clock.advance_to(bonded.session.params.gate - 10)
+    assert bonded.both("submit", 0, bonded.record(sold, submitted=True)) == ""
+    bonded.prove(replace(sold, submitted=True))
+    receipt = bonded.receipt(cancel_hash(bonded.separator, bonded.session.id, bonded.hash(sold)), 4)
+    given = (4).to_bytes(4, "big").hex() + receipt.signature.hex()
+    cancel = bonded.cancel(sold).hex()
+    code, _, error = run(bonded.record(sold).hex(), given, "--cancel", cancel, send=False)
+    assert code == 1
+    assert "Forced" in error
+    assert "it was submitted on chain" in error
+
+
+def test_in_a_void_session_no_cancel_is_broken(bonded: Bonded, run: Run) -> None:
+    sold = bonded.order(SELLER, side=SELL)
+    receipt = bonded.receipt(cancel_hash(bonded.separator, bonded.session.id, bonded.hash(sold)), 4)
+    bonded.pass_deadline()
+    given = (4).to_bytes(4, "big").hex() + receipt.signature.hex()
+    code, _, error = run(bonded.record(sold).hex(), given, "--cancel", bonded.cancel(sold).hex())
+    assert code == 1
+    assert "is void" in error
 
 
 def test_an_order_that_was_cleared_is_nothing_to_claim(bonded: Bonded, run: Run, tmp_path: Path) -> None:
@@ -123,6 +240,8 @@ def test_a_receipt_for_another_order_is_refused(bonded: Bonded, run: Run, tmp_pa
 def test_what_cannot_be_read_is_named(bonded: Bonded, run: Run, tmp_path: Path) -> None:
     record = bonded.record(bonded.world.sign(make_schedule(bonded.session, POOR.address))).hex()
     broken, wrong = tmp_path / "broken.json", tmp_path / "wrong.json"
+    zoned = tmp_path / "zoned.json"
+    zoned.write_text(json.dumps({"record": record, "zone": "north"}))
     broken.write_text('{"record": }')
     wrong.write_text('{"sequence": -1, "signature": "0x00"}')
     for order, receipt, told in (
@@ -130,10 +249,25 @@ def test_what_cannot_be_read_is_named(bonded: Bonded, run: Run, tmp_path: Path) 
         (str(broken), "00", "broken.json, line 1, column 12"),
         (record, str(wrong), "--receipt, sequence: must be a whole number"),
         (record, "00" * 60, "a signature has 65 bytes, not 56"),
-        (record[:-2], "00" * 69, "--order: "),
+        (record[:-2], "00" * 69, "--order: these .* are no signed order's record .MalformedRecord."),
+        ("0x" + "00" * 200, "00" * 69, "--order: these 200 bytes .* give the whole record"),
         (record + "00", "00" * 69, "--order: 1 bytes follow the record"),
         (str(wrong), "00" * 69, "--order, record: must be there, in hex"),
+        (str(zoned), "00" * 69, "--order, zone: must be a whole number"),
     ):
         code, _, error = run(order, receipt, send=False)
         assert code == 2
+        assert re.search(told, error), error
+    for more, told in (
+        (("--session", "-1"), "--session -1: sessions are numbered from 1, and the latest is 1"),
+        (("--session", "2"), "--session 2: sessions are numbered from 1"),
+        (("--cancel", "00"), "--cancel: a signature has 65 bytes, not 1"),
+        (("--cancel", "{"), "--cancel { cannot be read"),
+        (("--replacement", "00" * 200), "--replacement: these 200 bytes are no signed order's record"),
+        (("--from-block", "-1"), "--from-block is a block number"),
+        (("--address", "0x12"), "address"),
+        (("--rpc", "ftp://nowhere"), "--rpc ftp://nowhere: must be an http.s. URL"),
+    ):
+        code, _, error = run(record, "00" * 69, *more, send=False)
+        assert code == 2, more
         assert re.search(told, error), error

@@ -21,10 +21,13 @@ from api.services.community import CommunityDay, MeasuredChain, Plan
 from oracle import homes
 from oracle.homes import load_homes
 from settlement.chain.anvil import Anvil
+from settlement.chain.client import AnvilClock
 from settlement.chain.deploy import read_deployment
 from settlement.cli import main
 from settlement.errors import TrellisError
+from settlement.reports import html
 from settlement.reports.economics import economics
+from settlement.reports.tables import print_tables, report_console
 
 HOMES = 4
 
@@ -42,7 +45,8 @@ def day():
     plan = Plan(date(2017, 6, 14), seed=5, imbalance_margin=10_000)
     cast = make_cast(plan.seed, range(1, HOMES + 1))
     with Anvil(timestamp=plan.opens_at) as anvil:
-        found = CommunityDay(plan, cast, load_homes(HOMES), MeasuredChain(str(anvil.ipc_path)))
+        chain = MeasuredChain(str(anvil.ipc_path))
+        found = CommunityDay(plan, cast, load_homes(HOMES), chain, AnvilClock(chain))
         for step in (found.deploy, found.register, found.order, found.clear, found.deliver, found.settle):
             step()
         yield found
@@ -50,8 +54,22 @@ def day():
 
 def test_all_money_and_energy_adds_up_on_the_chain(day) -> None:
     report = economics(day.facts())
-    assert [row.total for row in report.zero_sums] == [0] * 7
+    assert [row.total for row in report.zero_sums] == [0] * 8
     assert report.over_hours("local_wh") > 0
+
+
+def test_what_a_home_did_not_deliver_it_is_not_paid_and_its_buyers_get_back(day) -> None:
+    report = economics(day.facts())
+    assert report.total("unpaid_nano") > 0
+    assert report.total("unpaid_nano") == report.total("refund_nano") + report.total(
+        "rest_nano", report.bills
+    )
+    paid = {bill.member.name for bill in report.bills if bill.delivery_nano}
+    console = report_console()
+    with console.capture() as shown:
+        print_tables(console, report)
+    assert all(name in shown.get().split("Delivery")[1] for name in paid)
+    assert "not<br>delivered" in html.render(report)
 
 
 def test_the_chain_filled_what_the_matcher_said(day) -> None:
@@ -132,7 +150,8 @@ def streets():
     plan = Plan(date(2017, 6, 14), seed=5, streets=2, line_charge=12_000, line_capacity_wh=2_500, cars=2)
     cast = make_cast(plan.seed, range(1, HOMES + 1), plan.streets, plan.cars)
     with Anvil(timestamp=plan.opens_at) as anvil:
-        found = CommunityDay(plan, cast, load_homes(HOMES), MeasuredChain(str(anvil.ipc_path)))
+        chain = MeasuredChain(str(anvil.ipc_path))
+        found = CommunityDay(plan, cast, load_homes(HOMES), chain, AnvilClock(chain))
         for step in (found.deploy, found.register, found.order, found.clear, found.deliver, found.settle):
             step()
         yield found, anvil.rpc_url
@@ -141,7 +160,7 @@ def streets():
 def test_all_money_and_energy_of_two_streets_adds_up_on_the_chain(streets) -> None:
     day, _ = streets
     report = economics(day.facts())
-    assert [row.total for row in report.zero_sums] == [0] * 8
+    assert [row.total for row in report.zero_sums] == [0] * 9
     assert [street.homes for street in report.streets] == [2, 2]
 
 
@@ -185,7 +204,7 @@ def test_trouble_is_told_once_over_all_streets(streets) -> None:
 
 def test_the_audit_of_streets_and_cars_holds(streets) -> None:
     day, rpc = streets
-    checks = audit.audit_chain(rpc, day.facts().exchange)
+    checks = audit.audit_chain([rpc], day.facts().exchange)
     assert checks
     assert [check.name for check in checks if not check.holds] == []
 
@@ -342,4 +361,4 @@ def test_checks_are_read_from_the_auditors_json() -> None:
 
 def test_an_audit_that_cannot_run_says_so() -> None:
     with pytest.raises(TrellisError, match="the audit did not run"):
-        audit.audit_chain("http://127.0.0.1:1", "0x" + "11" * 20)
+        audit.audit_chain(["http://127.0.0.1:1"], "0x" + "11" * 20)

@@ -8,12 +8,22 @@ from pathlib import Path
 import pytest
 from chain_world import STRANGER, World
 
-from settlement.chain import deploy
+from settlement.chain import abi, deploy
 from settlement.chain.abi import CODEC, exchange_interface
-from settlement.chain.deploy import EXCHANGE_RIGHTS, GUARDIAN, MINTER, OPERATOR, ORACLE, REGISTRAR
+from settlement.chain.deploy import (
+    AUDITOR,
+    EXCHANGE_RIGHTS,
+    GUARDIAN,
+    MINTER,
+    OPERATOR,
+    ORACLE,
+    REGISTRAR,
+    REGULATOR,
+)
 from settlement.chain.errors import ContractRevert, NodeError, WrongChain
 from settlement.chain.sign import Signer
 from settlement.errors import InputError
+from settlement.reference.posting import default_posting
 
 
 def answer(world: World, sender: bytes, name: str) -> str:
@@ -29,6 +39,10 @@ def answer(world: World, sender: bytes, name: str) -> str:
 
 
 def empty_call(name: str) -> bytes:
+    """Of `settle` the one that not everyone may send: of a day by default."""
+    if name == "settle":
+        unposted = abi.posting_tuple(default_posting(0, 0, 0, 0))
+        return abi.settle(unposted, b"", abi.run_carry_tuple(None), abi.prices_array(()))
     entry = exchange_interface().function(name)
     return entry.selector + CODEC.encode(entry.types, [_zero(kind) for kind in entry.types])
 
@@ -123,3 +137,4 @@ def test_what_is_no_deployment_is_told(world: World, tmp_path: Path) -> None:
 
 def test_roles_are_numbered_for_ever() -> None:
     assert (OPERATOR, ORACLE, REGISTRAR, GUARDIAN, MINTER) == (1, 2, 3, 4, 5)
+    assert (AUDITOR, REGULATOR) == (6, 7)

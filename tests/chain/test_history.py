@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from chain_world import DAY, STRANGER, World
+from chain_world import DAY, NETWORK, STRANGER, SUPPLIER, World
 from metered_world import (
     BOND,
     CALM,
@@ -25,6 +25,7 @@ from settlement.chain import challenger, participant_day
 from settlement.chain.participant_day import Known
 from settlement.chain.rpc import to_hex
 from settlement.chain.sign import Signer
+from settlement.reference.accounts import PROSUMER, Member
 from settlement.reference.errors import NotInStatement
 
 
@@ -90,6 +91,25 @@ def test_cash_told_is_all_that_settling_moved(day: MeteredDay) -> None:
         assert after - before == one.cumulative_nano
 
 
+def test_the_balancing_party_has_the_other_side_of_everyone(day: MeteredDay) -> None:
+    """In every window after every run, and to the nano of what its free cash moved by."""
+    exchange = day.world.exchange
+    party = participant_day.history_of_party(exchange, DAY)
+    everyone = [participant_day.history(exchange, account, 0, DAY) for account in METERED]
+    for at in range(len(party[-1].imbalance_wh)):
+        assert party[-1].imbalance_wh[at] == -sum(one[-1].imbalance_wh[at] for one in everyone)
+    first = sum(one[0].imbalance_wh[0] for one in everyone)
+    assert told(party)[0][:3] == ("settled", 0, -first)
+    assert [one[:3] for one in told(party)[-3:]] == [
+        ("challenge upheld", 1, -first - 100),
+        ("corrected", 2, -first - 100 - (60 - METERED[CALM.address][0])),
+        ("corrected", 3, -first - 90 - (60 - METERED[CALM.address][0])),
+    ]
+    assert party[-3].cash_nano == -100 * SURPLUS[0]
+    before = exchange.cash(SUPPLIER.address, party[0].block).free
+    assert day.free(SUPPLIER.address) - before == party[-1].cumulative_nano - party[0].cash_nano
+
+
 def test_nobody_has_a_history_who_was_not_metered(day: MeteredDay) -> None:
     with pytest.raises(NotInStatement):
         participant_day.history(day.world.exchange, STRANGER.address, 0, DAY)
@@ -127,6 +147,29 @@ def test_a_participant_reads_its_day_window_by_window(
     assert shown.count("window  1") == 7
     assert "challenge upheld" in shown
     assert "0.002000000" in shown
+
+
+def test_the_balancing_party_reads_its_side_and_who_is_not_metered_is_told_so(
+    day: MeteredDay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(command(day, SUPPLIER, "--windows")) == 0
+    shown = capsys.readouterr().out
+    assert "rest" in shown
+    assert "challenge upheld" in shown
+    assert cli.main(command(day, SUPPLIER, "--json")) == 0
+    entries = json.loads(capsys.readouterr().out)["entries"]
+    assert all(sum(one["windows_wh"]) == one["imbalance_wh"] for one in entries)
+    assert cli.main(command(day, NETWORK)) == 2
+    assert "is not metered, and has no imbalance: give the account of" in capsys.readouterr().err
+
+
+def test_a_member_that_came_after_the_day_is_told_to_look_later(
+    day: MeteredDay, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with day.world.turned_back():
+        day.world.exchange.register(day.world.admin, STRANGER.address, Member(PROSUMER, 0))
+        assert cli.main(command(day, STRANGER)) == 2
+    assert "is not metered on that day: it was no member of zone 0" in capsys.readouterr().err
 
 
 def test_programs_read_it_too(day: MeteredDay, capsys: pytest.CaptureFixture[str]) -> None:

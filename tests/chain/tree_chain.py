@@ -73,7 +73,6 @@ class TreeChain:
         for node in ORACLES:
             self.exchange.send(self.admin, "setOracle", node.address, True)
         self.exchange.send(self.admin, "setQuorum", 2)
-        self.exchange.send(self.admin, "setSharing", True)
 
     # A session ------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ arguments and its refusal, so that another implementation can be given the same.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import signature
@@ -129,15 +129,16 @@ def draw_order(dice: random.Random, session: Session, nonce: int, big: bool) -> 
 
 def crowded(dice: random.Random, session: Session, told: Sequence[Order]) -> list[Order]:
     """The same orders, but all of the best as-produced quality or the best firm, in the first window on, and
-    so priced that most trade: what is lacking there is shared by many.
+    so priced that most trade, below zero now and then: what is lacking there is shared by many.
     """
+    down = dice.choice((0, 0, 0, 200))
     codes = [max(code for code in session.grid.qualities if code // 8 == firm) for firm in firmness(session)]
     found: list[Order] = []
     for order in told:
         if isinstance(order, FlexibleSchedule):
             order = replace(order, first_window=session.params.first_window)
         else:
-            limits = tuple(100 * (order.side == BUY) + 50 for _ in order.quantity_wh)
+            limits = tuple(100 * (order.side == BUY) + 50 - down for _ in order.quantity_wh)
             first, code = session.params.first_window, dice.choice(codes)
             order = replace(order, first_window=first, quality=code, limit_micro_per_kwh=limits)
         found.append(order)
@@ -274,6 +275,8 @@ class Lived:
     settler: Settler
     zones: dict[int, Zone]
     now: int
+    withheld: int
+    """What sellers as produced were not paid at the proofs, nano."""
 
     def part_of(self, zone: int, account: bytes) -> int:
         parts = self.settler.parts[zone]
@@ -353,6 +356,17 @@ def post_zones(exchange: Exchange, zones: Sequence[Zone], cuts: random.Random, p
     return now
 
 
+def withheld_in(
+    exchange: Exchange, prices: Mapping[int, tuple[RoundPrices, ...]], now: int, zone: int
+) -> int:
+    """What a zone's homes sold as produced is worth at the prices of its rounds, nano."""
+    under, found = exchange.settlement_day(now, zone, DAY, prices.get(zone, ())), 0
+    for account in settling_world.metered_accounts(exchange, zone):
+        _, obligations = exchange.holdings(DAY, under, account)
+        found += sum(wh * under.price(key) for key, wh in obligations.items() if key[1] < 8)
+    return found
+
+
 def flags_of(committed: made.Committed, account: bytes) -> tuple[int, ...]:
     return tuple(committed.flags[committed.at(account, window)] for window in range(WINDOWS))
 
@@ -368,13 +382,14 @@ def live(seed: int, per_part: int | None = None, start: Start = alone) -> Lived:
     now = post_zones(exchange, zones, cuts, per_part)
     prices = {zone: tuple(rounds) for zone, rounds in opened.prices.items()}
     settler = Settler(exchange, now, DAY, prices)
+    withheld = sum(map(partial(withheld_in, exchange, prices, now), range(opened.grid.zones)))
     for zone in zones:
         for part in zone.parts:
             with_or_without_prices(cuts, settler, zone.number, partial(settler.settle, zone.number, part))
     for zone in zones:
         for at in range(len(zone.parts)):
             with_or_without_prices(cuts, settler, zone.number, partial(settler.certify, zone.number, at))
-    return Lived(recorder, exchange, settler, {zone.number: zone for zone in zones}, now)
+    return Lived(recorder, exchange, settler, {zone.number: zone for zone in zones}, now, withheld)
 
 
 def with_or_without_prices(

@@ -1,19 +1,20 @@
 """A small world around the reference Exchange: members with keys, a grid of one zone, honest postings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import coincurve
 
 from settlement import matching
-from settlement.reference import eip712, merkle, product_id, schedule
+from settlement.reference import accounts, eip712, merkle, product_id, schedule
 from settlement.reference.accounts import BALANCING_PARTY, OPERATOR, PROSUMER, Member
 from settlement.reference.clearing import Carry, Header, ZonePosting
 from settlement.reference.closing import Commitment
 from settlement.reference.exchange import Exchange
+from settlement.reference.exchange.events import ScheduleCleared
 from settlement.reference.marginal import Marginal
-from settlement.reference.orders import encode_all, order_hash
+from settlement.reference.orders import SignedOrder, encode_all, order_hash
 from settlement.reference.potential import Potential
 from settlement.reference.prices import RoundPrices
 from settlement.reference.product_id import ProductId
@@ -90,7 +91,6 @@ def make_exchange(grid: Grid = GRID, deposit: int = RICH) -> Exchange:
     """Everyone registered and, unless `deposit` is 0, rich; a day open."""
     oracles = frozenset(address_of(key) for key in ORACLES)
     exchange = Exchange(CHAIN_ID, CONTRACT, WINDOW_LENGTH, oracles, quorum=2)
-    exchange.state.sharing = True
     exchange.register(OPENING, BALANCING_ADDRESS, Member(BALANCING_PARTY, 0, 15, 2**30 - 1, wide=True))
     exchange.register(OPENING, address_of(OPERATOR_KEY), Member(OPERATOR))
     for address in PROSUMER_ADDRESSES:
@@ -219,6 +219,25 @@ def bring(exchange: Exchange, session: bytes, posted: Posted, chunk: int = 3) ->
 def prove(exchange: Exchange, session: bytes, posted: Posted, chunk: int = 3) -> None:
     """Sends a whole posting."""
     close(exchange, session, posted, bring(exchange, session, posted, chunk))
+
+
+def set_aside(
+    exchange: Exchange, orders: Mapping[bytes, SignedOrder], prices: Callable[[int], RoundPrices]
+) -> int:
+    """What is held of a session's fills and is nobody's cash: reserves, and the worth of what is paid on
+    delivery. `prices` of a zone.
+    """
+    total = 0
+    for event in [event for event in exchange.events if isinstance(event, ScheduleCleared)]:
+        order, params = orders[event.order].schedule, exchange.session(event.session).params
+        rate, filled = (params.buy_reserve, params.sell_reserve)[order.side], sum(event.filled_wh)
+        if accounts.paid_on_delivery(exchange.member(order.trader), order):
+            rate = params.delivery_reserve
+            dense = exchange.market(event.session).grid.qualities.index(order.quality)
+            for window, wh in enumerate(event.filled_wh, start=order.first_window - params.first_window):
+                total += wh * prices(order.zone).price(dense, window)
+        total += filled * rate
+    return total
 
 
 def commit(exchange: Exchange, now: int, session: bytes, *books: Commitment) -> None:

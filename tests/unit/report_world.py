@@ -21,6 +21,10 @@ from api.services.agents import (
 )
 from oracle.homes import by_day, load_homes
 from settlement.matching import clear, make_book, make_market
+from settlement.reference import delivery, settlement
+from settlement.reference.posting import Entry
+from settlement.reference.potential import Potential
+from settlement.reference.prices import RoundPrices
 from settlement.reports.economics import trade_nano
 from settlement.reports.facts import (
     BUY,
@@ -117,24 +121,27 @@ def _clear(book):
 
 
 def _settled(market, members, orders, metered, seed) -> DayFacts:
-    metered[NETWORK] = (0,) * 24
-    metered[SUPPLIER] = tuple(-sum(column) for column in zip(*metered.values(), strict=True))
     facts = DayFacts("A day", str(DATE), seed, "$", 31337, "0x" + "11" * 20, market, members, orders, ())
-    accounts = []
-    for member in members:
-        own = [order for order in orders if order.trader == member.account]
-        net = np.zeros(24, np.int64)
-        for order in own:
-            net += np.array(order.filled_wh) * (1 if order.side == SELL else -1)
-        off = (np.array(metered[member.account]) - net).tolist()
-        prices = zip(off, market.surplus, market.deficit, strict=True)
-        cash = sum(wh * (high if wh > 0 else low) for wh, high, low in prices)
-        if member.role is Role.SUPPLIER:
-            cash = -sum(account.imbalance_nano for account in accounts)
-        final = DEPOSIT + trade_nano(facts, own) + cash
-        flags = (0,) * 9 + (1, 1) + (0,) * 13 if member.name == "Home 03" else (0,) * 24
-        fact = AccountFact(member.account, metered[member.account], flags, cash, DEPOSIT, final)
-        accounts.append(fact)
+    homes, rest = _homes(facts, metered)
+    columns = zip(*(one.metered_wh for one in homes), strict=True)
+    off = zip(*(one.imbalance_wh for one in homes), strict=True)
+    supplier = AccountFact(
+        account=SUPPLIER,
+        metered_wh=tuple(-sum(column) for column in columns),
+        flags=(0,) * 24,
+        imbalance_wh=tuple(-sum(column) for column in off),
+        imbalance_nano=-sum(one.imbalance_nano for one in homes),
+        deposited_nano=DEPOSIT,
+        final_nano=0,
+        premium_nano=-sum(one.premium_nano for one in homes),
+        rest_nano=rest,
+    )
+    paid = supplier.imbalance_nano + supplier.premium_nano + rest
+    own = [order for order in orders if order.trader == SUPPLIER]
+    supplier = replace(supplier, final_nano=DEPOSIT + trade_nano(facts, own) + paid)
+    nothing = (0,) * 24
+    network = AccountFact(NETWORK, nothing, nothing, nothing, 0, DEPOSIT, DEPOSIT)
+    accounts = (*homes, supplier, network)
     phases = (
         PhaseFact("deploy and register", 60, 14_000_000, 90_000, 1.2),
         PhaseFact("open and gate", 4, 600_000, 3_000, 0.1),
@@ -148,7 +155,55 @@ def _settled(market, members, orders, metered, seed) -> DayFacts:
         Incident("readings that never came", "estimated and flagged", 3),
     )
     checks = (AuditCheck("signatures", 50), AuditCheck("fills", 1200, detail="every window of every order"))
-    return replace(facts, accounts=tuple(accounts), phases=phases, incidents=incidents, checks=checks)
+    return replace(facts, accounts=accounts, phases=phases, incidents=incidents, checks=checks)
+
+
+def _homes(facts: DayFacts, metered) -> tuple[list[AccountFact], int]:
+    """Settled by the reference; and what is left of what their sales as produced were worth, nano."""
+    under, accounts = _day(facts.market), [home.account for home in facts.homes]
+    held = {one: _held(facts, one) for one in (*accounts, SUPPLIER)}
+    carry, results, found = settlement.initial_run(under), {}, []
+    for one in accounts:
+        entry = Entry(one, (0,) * 24, metered[one])
+        carry, results[one] = settlement.settle_entry(under, carry, entry, *held[one])
+    carry = settlement.with_escrow(under, carry, held[SUPPLIER][0])
+    for home in facts.homes:
+        carry, after = delivery.deliver_account(under, carry, held[home.account][0])
+        flags = (0,) * 9 + (1, 1) + (0,) * 13 if home.name == "Home 03" else (0,) * 24
+        settled = _home(facts, home.account, results[home.account], after)
+        found.append(replace(settled, metered_wh=metered[home.account], flags=flags))
+    return found, carry.cash
+
+
+def _home(facts: DayFacts, account: bytes, result, after) -> AccountFact:
+    off = tuple(wh - short for wh, short in zip(result.imbalance, after.short, strict=True))
+    cash = sum(map(settlement.imbalance_cash, off, facts.market.surplus, facts.market.deficit))
+    own = [order for order in facts.orders if order.trader == account]
+    at_once = trade_nano(facts, [one for one in own if one.side == BUY])
+    premium = after.premiums - result.premiums
+    final = DEPOSIT + at_once + result.credit + cash + after.refund + premium
+    paid = {"proceeds_nano": result.credit, "refund_nano": after.refund, "premium_nano": premium}
+    return AccountFact(account, (), (), off, cash, DEPOSIT, final, **paid)
+
+
+def _day(market: MarketFact) -> settlement.Day:
+    """The reference's terms of a day of one round."""
+    energy = tuple(Potential(price, price, 0, 0) for price in market.energy_prices)
+    premiums = tuple(Potential(-price, -price, 0, 0) for row in market.premiums[1:] for price in row)
+    one = settlement.Round(0, 0, 0, prices=RoundPrices(energy, premiums))
+    return settlement.Day(market.windows, market.qualities, (one,), market.surplus, market.deficit)
+
+
+def _held(facts: DayFacts, account: bytes) -> tuple[dict, dict]:
+    """Claims and obligations of an account."""
+    sides: tuple[dict, dict] = {}, {}
+    for order in facts.orders:
+        if order.trader == account:
+            held = sides[order.side == SELL]
+            for window, wh in enumerate(order.filled_wh):
+                key = (0, order.quality, window)
+                held[key] = held.get(key, 0) + wh
+    return sides
 
 
 # A made-up day of two streets ---------------------------------------------------------------------------
@@ -207,7 +262,7 @@ def make_two_streets() -> DayFacts:
     )
     lines_nano = CHARGES_NANO + RENT_NANO
     accounts = (
-        _exact(HOMES[0], (5_000, 0), 5_000 * 80_000),
+        replace(_exact(HOMES[0], (5_000, 0), 5_000 * 80_000), proceeds_nano=5_000 * 80_000),
         _exact(HOMES[1], (-1_000, -500), -1_000 * 80_000 - 500 * 208_000),
         _exact(HOMES[2], (-3_000, -1_700), -3_000 * 100_000 - 1_700 * 210_000),
         _exact(SUPPLIER, (-1_000, 2_200), -1_000 * 90_000 + 2_200 * 200_000),
@@ -219,4 +274,4 @@ def make_two_streets() -> DayFacts:
 
 def _exact(one: bytes, metered_wh, trade_nano: int) -> AccountFact:
     """Without an imbalance."""
-    return AccountFact(one, metered_wh, (0, 0), 0, DEPOSIT, DEPOSIT + trade_nano)
+    return AccountFact(one, metered_wh, (0, 0), (0, 0), 0, DEPOSIT, DEPOSIT + trade_nano)

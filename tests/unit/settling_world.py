@@ -117,7 +117,7 @@ class Settler:
         for account, _ in rows:
             claims, _ = self.exchange.holdings(self.day, under, account)
             carry, one = delivery.deliver_account(under, carry, claims)
-            found[account] = one.lost
+            found[account] = one.short
         return found
 
     def certify_all(self) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import venv
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from settlement.bench import match
 from settlement.bench.city import LEVELS, city, tree
 from settlement.bench.match_case import SHAPES, book_of, seconds_of
 from settlement.bench.match_files import write_book, write_grid
+from settlement.errors import MissingPrerequisite
 from settlement.matching import ROOT, clear
 
 
@@ -51,7 +54,7 @@ def test_figures_have_the_names_they_are_compared_by(monkeypatch: pytest.MonkeyP
     told: list[str] = []
     monkeypatch.setattr(match, "_run", lambda words, given="": answer(words))
     monkeypatch.setattr(match, "_process_s", lambda _: [3.0, 1.0, 2.0])
-    monkeypatch.setattr(match, "_peer_python", lambda: "python")
+    monkeypatch.setattr(match, "_peer_python", lambda tell: "python")
     figures = match.measure(Namespace(repetitions=3, shrink=1_000), told.append)
     assert figures == {
         "one_zone_100k_s": 2.0,
@@ -63,6 +66,7 @@ def test_figures_have_the_names_they_are_compared_by(monkeypatch: pytest.MonkeyP
         "clear_csv_1m_s": 2.0,
         "city_window_growth_2x": 2.0,
         "trellis_10k_s": 2.0,
+        "pymarket_compared": 1,
         "pymarket_10k_s": 2.0,
         "pymarket_10k_traded_wh": 7,
     }
@@ -77,9 +81,59 @@ def answer(words: list[str]) -> dict[str, Any]:
 
 def test_without_the_peer_its_figures_are_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     told: list[str] = []
-    monkeypatch.setattr(match, "PEER", tmp_path / "python")
-    assert match._peer(Namespace(repetitions=1, shrink=1_000), told.append) == {}
-    assert "make .venv-peers" in told[0]
+    monkeypatch.setattr(match, "PEER", tmp_path / "peers" / "bin" / "python")
+    for command, reason in (
+        (["sh", "-c", "echo no index >&2; exit 2"], "takes a package index: no index; try `make .venv-peers"),
+        ([str(tmp_path / "uv")], "in a checkout only"),
+    ):
+        told.clear()
+        monkeypatch.setattr(match, "PEER_SET_UP", command)
+        figures = match._peer(Namespace(repetitions=1, shrink=1_000), told.append)
+        assert figures == {"pymarket_compared": 0}
+        assert told[0] == "match: installing pymarket into .venv-peers, once ..."
+        assert reason in told[1]
+
+
+def test_the_peer_is_set_up_where_it_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    python = tmp_path / "peers" / "bin" / "python"
+    monkeypatch.setattr(match, "PEER", python)
+    install = 'mkdir -p "$UV_PROJECT_ENVIRONMENT/bin" && touch "$UV_PROJECT_ENVIRONMENT/bin/python"'
+    monkeypatch.setattr(match, "PEER_SET_UP", ["sh", "-c", install])
+    assert match._peer_python(lambda _: None) == str(python)
+    assert (tmp_path / "peers" / ".set-up").exists()
+
+
+def bare_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The interpreter that an interrupted installation leaves: it is there, pymarket is not."""
+    venv.create(folder / "peers", symlinks=True, with_pip=False)
+    python = folder / "peers" / "bin" / "python"
+    monkeypatch.setattr(match, "PEER", python)
+    return python
+
+
+def test_an_interpreter_without_the_peer_is_set_up_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    python, told = bare_python(tmp_path, monkeypatch), list[str]()
+    monkeypatch.setattr(match, "PEER_SET_UP", ["sh", "-c", "echo no index >&2; exit 2"])
+    assert match._peer(Namespace(repetitions=1, shrink=1_000), told.append) == {"pymarket_compared": 0}
+    assert "no index" in told[1]
+    monkeypatch.setattr(match, "PEER_SET_UP", ["true"])
+    assert match._peer_python(told.append) == str(python)
+    monkeypatch.setattr(match, "PEER_SET_UP", ["false"])
+    assert match._peer_python(told.append) == str(python)
+    os.utime(tmp_path / "peers" / ".set-up", (0, 0))
+    with pytest.raises(MissingPrerequisite):  # the lock is newer
+        match._peer_python(told.append)
+
+
+def test_a_peer_that_fails_costs_no_other_figure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    bare_python(tmp_path, monkeypatch)
+    (tmp_path / "peers" / ".set-up").touch()
+    told: list[str] = []
+    assert match._peer(Namespace(repetitions=1, shrink=1_000), told.append) == {"pymarket_compared": 0}
+    assert "pymarket failed: ModuleNotFoundError: No module named" in told[0]
+    assert "remove .venv-peers" in told[0]
 
 
 def test_the_files_of_a_city_clear_to_what_its_arrays_do(tmp_path: Path) -> None:

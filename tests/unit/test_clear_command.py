@@ -207,6 +207,23 @@ def test_a_directory_is_no_place_for_a_result(
     assert f"--out {tmp_path} is a directory; give a file name" in capsys.readouterr().err
 
 
+def test_no_input_is_replaced_by_the_result(
+    files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = files()
+    inputs = {"BOOK": words[1]} | {name: words[words.index(name) + 1] for name in ("--grid", "--flexible")}
+    link = tmp_path / "link"
+    for option, file in inputs.items():
+        before = Path(file).read_bytes()
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+        for out in (file, str(link)):
+            words[3] = out
+            assert cli.main(words) == 2
+            assert f"--out {out} is the file of {option}, which it would replace" in capsys.readouterr().err
+            assert Path(file).read_bytes() == before
+
+
 def test_a_link_is_followed_and_a_pipe_written_to(files: Files, tmp_path: Path) -> None:
     words = files()
     expected = result_of(words)

@@ -96,7 +96,7 @@ def test_texts_may_hold_commas_quotes_line_ends_and_any_script() -> None:
         ("a,BUY,z,0,1,10,5", "side", "'BUY' is neither 'buy' nor 'sell'"),
         (",buy,z,0,1,10,5", "order_id", "empty"),
         ("a,buy,,0,1,10,5", "zone", "empty"),
-        ("a,buy,z,0,1,10", "quantity_wh", "6 values, not 7"),
+        ("a,buy,z,0,1,10", "limit_micro_per_kwh", "missing: 6 values, not 7"),
         ("a,buy,z,0,1,10,5,6", "limit_micro_per_kwh", "8 values, not 7"),
     ],
 )
@@ -168,6 +168,7 @@ def test_a_limit_beyond_floor_or_cap_is_refused(limit: int) -> None:
     [
         ("a,buy,z,0,1,10,5,5", "line 2, column order_id: 'a' is an order of the book too"),
         ("f,buy,z,2,1,10,5,5", "line 2, column last_window: 1 comes before first_window"),
+        (f"f,buy,z,2,{2**63 - 1},10,5,5", f"line 2, column last_window: {2**63 - 1} is not below"),
         ("f,buy,z,0,1,1073741824,5,5", "line 2, column energy_wh: 1073741824 is not below"),
         ("f,buy,z,0,1,10,x,5", "line 2, column max_wh_per_window: 'x' is not a whole number"),
         ("g,buy,z,0,1,10,5,5\ng,buy,z,0,1,10,5,5", "line 3, column order_id: 'g' has another row"),

@@ -35,6 +35,7 @@ from oracle.formats import mennekes as mennekes_format
 from oracle.formats import pcdf as pcdf_format
 from oracle.formats import safe as safe_format
 from oracle.formats.xml import root_of
+from settlement.errors import InputError
 
 EDL_KEY, P256 = point("secp192r1")[1:], point()
 
@@ -273,6 +274,16 @@ def test_document_types_entities_and_broken_xml_are_refused(data: bytes) -> None
     if b"DOCTYPE" in data:
         with pytest.raises(BadFormat):
             root_of(data, "safe")
+
+
+@pytest.mark.parametrize("wanted", ["", "safe", "espi"])
+@pytest.mark.parametrize("before", ["", '<?xml version="1.0"?>\n<!-- a comment -->\n'])
+def test_a_document_type_is_said_to_be_the_reason(wanted: str, before: str) -> None:
+    data = (before + '<!DOCTYPE v [<!ENTITY e "x">]><values><value/></values>').encode()
+    with pytest.raises(InputError, match=r"document type \(DOCTYPE\), which is refused"):
+        detect.records(data, "file", None, wanted)
+    with pytest.raises(BadFormat, match="DOCTYPE"):
+        root_of(data, "safe")
 
 
 SAMPLES = {

@@ -244,6 +244,46 @@ def test_padded_and_quoted_values_and_registers_are_read() -> None:
     assert (begin.register, begin.value) == ("1-0:1.8.0", Decimal("9.038"))
 
 
+@pytest.mark.parametrize(
+    ("register", "billed"),
+    [
+        ("1-0:1.8.0", True), ("1-b:2.8.0", True), ("1-0:21.8.0", True), ("01-00:98.08.00.FF", True),
+        ("01-00:B2.08.00.FF", True), ("1-0:15.8.0", True),
+        ("1-b:3.8.0", False), ("1-0:4.8.1", False), ("01-00:05.08.00.FF", False), ("1-0:9.8.0", False),
+        ("1-0:23.8.0", False), ("1-0:63.8.0", False),
+    ],
+)  # fmt: skip
+def test_only_active_energy_is_billed(register: str, billed: bool) -> None:
+    found = problems(reading("B", 1, RI=register), reading("E", 2, 30, RI=register))
+    assert (found == ()) == billed
+    assert billed or all("is of reactive or apparent energy" in problem for problem in found)
+
+
+@pytest.mark.parametrize("reason", "CTS")
+@pytest.mark.parametrize(
+    ("between", "why"),
+    [
+        (reading("C", 5, 1), "register 1-0:1.8.0 falls from 5 to 2 kWh"),
+        (reading("C", 0.5, 1), "register 1-0:1.8.0 falls from 1 to 0.5 kWh"),
+        (reading("C", 1500, 1, RU="Wh"), "begins in kWh and ends in Wh"),
+        (reading("C", 1.5, 59), "goes back in time"),
+    ],
+)
+def test_a_register_runs_forward_over_every_reading_between_begin_and_end(
+    reason: str, between: dict, why: str
+) -> None:
+    read = between | {"TX": reason}
+    found = problems(reading("B", 1), read, reading("E", 2, 30))
+    assert any(why in problem for problem in found), found
+
+
+def test_what_lies_between_the_halves_of_two_records_must_run_forward_too() -> None:
+    begin, end = content(reading("B", 1), reading("C", 5, 1), PG="T7"), content(reading("E", 2, 9), PG="T8")
+    found = halves(begin, end)
+    assert not any(record.billable for record in found)
+    assert "register 1-0:1.8.0 falls from 5 to 2 kWh" in found[0].problems
+
+
 @pytest.mark.parametrize("reason", "CTS")
 def test_an_interim_reading_by_itself_is_not_billed(reason: str) -> None:
     assert problems(reading(reason, 1)) == ("it is neither begin nor end of a transaction",)

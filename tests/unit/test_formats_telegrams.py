@@ -219,3 +219,14 @@ def test_a_read_out_is_of_one_of_the_two_formats() -> None:
     for module in (dsmr, iec62056):
         with pytest.raises(BadFormat, match=module.NAME):
             module.parse(b"nothing")
+
+
+@pytest.mark.parametrize("number", ["999999999999999.345", "00000000000001.5", "12,5", "many"])
+def test_a_register_whose_number_cannot_be_read_is_a_problem_that_names_it(number: str) -> None:
+    p1 = only(telegram([*LINES, f"1-0:1.8.2({number}*kWh)"]))
+    mode_d = only(telegram([*MODE_D, f"2.8.1({number}*kWh)"], crc=""), iec62056)
+    for record, code in ((p1, "1-0:1.8.2"), (mode_d, "1-0:2.8.1")):
+        assert (record.verdict == "invalid", record.billable) == (False, False)
+        (problem,) = record.problems
+        assert problem.startswith(f"register {code} shows '{number}*kWh'")
+        assert code not in {reading.register for reading in record.readings}

@@ -18,6 +18,7 @@ from oracle.live.wire import (
     join,
 )
 from oracle.messages import SignedReading, encode, private_key, sign
+from oracle.registry import MeterRegistry
 from settlement.cli import main
 from settlement.errors import InputError
 
@@ -57,6 +58,34 @@ def test_what_is_stored_of_a_day_is_counted(tmp_path: Path, capsys: Capture) -> 
     assert (told["equivocations"], len(told["silent_meters"])) == (1, 2)
     assert main([*asked, *more]) == 0
     assert "actual          2\n" in capsys.readouterr().out
+
+
+def test_a_day_shows_flags_and_what_fails_a_check(tmp_path: Path, capsys: Capture) -> None:
+    """Yesterday is whole; today one window is above the capacity, one a surge, one missing."""
+    file, first = tmp_path / "meters.json", 1_792_800_000 // 3600
+    file.write_text(registry_file.dump(MeterRegistry([meter(0, capacity_w=9000, registers=(1,))])))
+    today = dict.fromkeys(range(24), 300) | {4: 7400, 9: 20_000}
+    del today[15]
+
+    def of(column: int, wh: int) -> SignedReading:
+        return sign(reading(0, 1, first - DAY.first_window + column, wh), private_key(1))
+
+    with Store(tmp_path / "data") as store:
+        written(store, join(of(column - 24, 200) for column in range(24)))
+        written(store, join(of(*one) for one in today.items()))
+    asked = ["oracle", "day", "--data", str(tmp_path / "data"), "--registry", str(file)]
+    more = ["--day", "2026-10-24", "--window", "3600"]
+    assert main([*asked, *more, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["actual"], told["missing"]) == (23, 1)
+    assert told["posted"] == {"actual": 22, "estimated": 2, "default": 0}
+    assert [(one["wh"], one["check"]) for one in told["taken_out"]] == [(20_000, "over_capacity")]
+    assert [(one["wh"], one["check"]) for one in told["reported"]] == [(7400, "surge"), (7400, "spike")]
+    assert main([*asked, *more]) == 0
+    shown = capsys.readouterr().out
+    assert "posted          22 actual, 2 estimated, 0 default\n" in shown
+    assert f"window {first + 9}, 20000 Wh: more than its connection can carry" in shown
+    assert main([*asked, *more, "--past", "-1"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,16 @@ from oracle.errors import (
     UnknownSigner,
     WrongShape,
 )
-from oracle.posting import build, collect, node_address, pack_parts, posting_digest, sign_posting, signer_of
+from oracle.posting import (
+    accounts_of_a_part,
+    build,
+    collect,
+    node_address,
+    pack_parts,
+    posting_digest,
+    sign_posting,
+    signer_of,
+)
 from oracle.registry import MeterRegistry
 from settlement.reference.eip712 import CURVE_ORDER
 from settlement.reference.posting import Entry, Posting, pack_part, part_hash, unpack_part
@@ -74,6 +83,19 @@ def test_a_posting_names_its_parts_and_counts_their_entries(day: AccountDay, siz
     assert result.posting.accounts == len(day.accounts)
     if result.parts:
         assert not replace(result, parts=result.parts[1:]).is_whole()
+
+
+@pytest.mark.parametrize(
+    ("windows", "rounds", "accounts"), [(48, 1, 50), (48, 4, 12), (96, 0, 25), (128, 127, 1)]
+)
+def test_a_part_has_as_many_accounts_as_can_be_certified_at_once(
+    windows: int, rounds: int, accounts: int
+) -> None:
+    assert accounts_of_a_part(windows, rounds) == accounts
+    with pytest.raises(OutOfRange):
+        accounts_of_a_part(0, 1)
+    with pytest.raises(OutOfRange):
+        accounts_of_a_part(windows, -1)
 
 
 @given(st.data(), st.integers(1, 4), st.integers(1, 5))

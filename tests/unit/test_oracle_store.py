@@ -129,6 +129,46 @@ def test_what_an_older_registry_refused_counts_once_a_newer_one_knows_the_meter(
         assert [r.reason for r in take(store.day(DAY).batch, few, DAY).rejected] == [Reason.UNKNOWN_METER]
 
 
+def test_what_was_refused_for_its_sender_or_number_never_counts(tmp_path: Path) -> None:
+    """The signatures are right and the registry knows the meters: their receipts said refused."""
+    with Store(tmp_path, Limits(readings_a_day=2)) as store:
+        assert written(store, join([signed(1, 1, 0, 5)]))[0].refused == 1  # on another meter's topic
+        assert written(store, join(signed(0, 1, column, 5) for column in range(3)))[0].refused == 1
+        counted = store.counters()
+        assert (counted["refused_wrong_topic"], counted["refused_over_quota"]) == (1, 1)
+        assert store.day(DAY).refused == ()
+        assert [r.meter_id for r, _ in take(store.day(DAY).batch, REGISTRY, DAY).accepted] == [ID, ID]
+
+
+def test_a_reading_by_a_key_that_the_registry_did_not_have_yet_counts_when_it_has(tmp_path: Path) -> None:
+    fresh = signed(0, 1, 0, 5)
+    before = MeterRegistry([meter(0, public_x=meter(1).public_x, public_y=meter(1).public_y)])
+    with Store(tmp_path) as store:
+        receipt = store.write(judge([Delivery(ID, join([fresh]))], before), NOW_S)[0]
+        assert (receipt.refused, store.counters()["refused_bad_signature"]) == (1, 1)
+        assert [s for _, s in take(store.day(DAY).batch, REGISTRY, DAY).accepted] == [fresh]
+
+
+def test_nodes_of_which_one_had_an_old_registry_compute_from_equal_batches(tmp_path: Path) -> None:
+    """One refused a new meter's reading, one accepted it, one got it on a wrong topic; a forgery beside it
+    is nowhere taken for it."""
+    late, stores = signed(2, 1, 0, 5), []
+    forged = SignedReading(late.message, signed(1, 1, 0, 5).signature)
+    for name, known, topic in (
+        ("old", MeterRegistry([meter(0)]), 2),
+        ("new", REGISTRY, 2),
+        ("x", REGISTRY, 0),
+    ):
+        with Store(tmp_path / name) as store:
+            store.write(judge([Delivery(meter(topic).meter_id, join([forged, late]))], known), NOW_S)
+            stores.append(store.day(DAY))
+    assert merged(stores) == merged(reversed(stores)) == (late,)
+    alone = merged([stores[0]])
+    assert len(alone) == 2
+    assert [s for _, s in take(alone, REGISTRY, DAY).accepted] == [late]
+    assert merged([stores[2]]) == ()
+
+
 def test_a_store_of_another_version_or_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadStore, match="oracle run"):
         Store(tmp_path, read_only=True)

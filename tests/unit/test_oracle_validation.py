@@ -14,7 +14,7 @@ from oracle_world import DAY, batch, inputs, meter, past, registry, signed
 from oracle import checks
 from oracle.day import MISSING, OUT_OF_SERVICE, Day, MeterDay, blank
 from oracle.errors import OutOfRange, WrongShape
-from oracle.estimation import History
+from oracle.estimation import History, estimate
 from oracle.intake import Reason
 from oracle.node import compute
 from oracle.registers import RegisterReads, stretches
@@ -193,18 +193,56 @@ def test_a_capacity_is_rounded_up_and_none_limits_nothing() -> None:
         validate(one_row(1), Evidence(np.zeros(2, np.int64)))
 
 
-def test_a_surge_is_taken_out_and_a_spike_is_told() -> None:
+def test_a_surge_and_a_spike_are_told_and_stay() -> None:
     day = one_row(300, 300, 300, 3001, 300)
-    assert told(day, evidence(day)) == ([(3, Reason.SURGE)], [])
+    assert told(day, evidence(day)) == ([], [(3, Reason.SURGE), (3, Reason.SPIKE)])
     day = one_row(300, 300, 300, 2900, 300)
     assert told(day, evidence(day)) == ([], [(3, Reason.SPIKE)])
+
+
+HALF_HOURS = 48
+PEAKS = {
+    "a battery exports 5 kW for an hour": (2, 0, {36: 2500, 37: 2500}),
+    "a car charges at 7.4 kW for an hour": (1, 120, {4: 3700, 5: 3700}),
+    "a car charges 5 kWh in half an hour": (1, 120, {4: 5000}),
+    "a battery exports 3.2 kW for half an hour": (2, 0, {24: 1600}),
+}
+
+
+@pytest.mark.parametrize(("register", "base", "peaks"), PEAKS.values(), ids=PEAKS)
+def test_an_honest_peak_is_posted_as_the_meter_signed_it(register: int, base: int, peaks: dict) -> None:
+    """A connection of 15 kW, a past without any peak, and no register read: nothing is estimated."""
+    empty = blank(Day(1800, 0, HALF_HOURS), ((bytes(32), register),))
+    row = np.full((1, HALF_HOURS), base, np.int64)
+    row[0, list(peaks)] = list(peaks.values())
+    day = empty.replace(row, np.zeros(row.shape, np.uint8))
+    flat = History(np.full((1, 5, HALF_HOURS), base), np.ones((1, 5, HALF_HOURS), np.bool_))
+    found = validate(day, Evidence(np.array([7500]), flat))
+    posted = estimate(found.readings, flat)
+    assert found.failures == ()
+    assert {(w.reading.window_index, w.reason) for w in found.warnings} >= {(w, Reason.SURGE) for w in peaks}
+    assert posted.wh.tolist() == row.tolist()
+    assert not posted.flags.any()
+
+
+def test_by_default_only_capacity_and_the_register_take_a_reading_out() -> None:
+    removing = {reason for reason in ORDER if getattr(RULES, reason.name.lower()) is Action.REMOVE}
+    assert removing == {Reason.OVER_CAPACITY, Reason.DENIED}
+
+
+def test_a_register_that_ran_backwards_or_advanced_enough_denies_no_surge() -> None:
+    day = one_row(300, 300, 300, 4000, 300)
+    for bounds in ((9000, GAP, GAP, GAP, GAP, 0), (0, GAP, GAP, GAP, GAP, 4100)):
+        removed, warned = told(day, evidence(day, reads=reads(*bounds)))
+        assert removed == []
+        assert {(3, Reason.SURGE), (3, Reason.SUM)} <= set(warned)
 
 
 def test_a_surge_that_the_register_confirms_did_flow() -> None:
     day = one_row(300, 300, 300, 4000, 300)
     confirming, denying = reads(0, GAP, GAP, GAP, GAP, 5200), reads(0, GAP, GAP, GAP, GAP, 1500)
     assert told(day, evidence(day, reads=confirming)) == ([], [(3, Reason.SPIKE)])
-    assert told(day, evidence(day, reads=denying)) == ([(3, Reason.SURGE)], [])  # the rest may be 300
+    assert told(day, evidence(day, reads=denying)) == ([(3, Reason.DENIED)], [])  # the rest may be 300
 
 
 def test_a_zero_run_is_odd_only_where_zeros_are_rare() -> None:
@@ -238,7 +276,7 @@ def test_every_check_can_be_off_told_or_remove(reason: Reason) -> None:
     day = one_row(*[0] * 7, *[9000] * 13, 20_000_000, 9000, 9000, 30)
     arrived = np.zeros((1, 24), np.int64)
     history = History(np.full((1, 1, 24), 50), np.ones((1, 1, 24), np.bool_))
-    given = Evidence(np.array([10_000_000]), history, reads(0, *[GAP] * 23, 40_000_000), arrived)
+    given = Evidence(np.array([10_000_000]), history, reads(0, *[GAP] * 23, 10_000_000), arrived)
     off = Rules(*[Action.OFF] * len(ORDER))
     assert told(day, given, off) == ([], [])
     removed, _ = told(day, given, replace(off, **{reason.name.lower(): Action.REMOVE}))
@@ -268,7 +306,7 @@ def test_validation_changes_nothing_but_what_it_reports(data) -> None:
     )
     day = blank(Day(3600, 0, 8), ((bytes(32), 1), (bytes(32), 2)))
     day = day.replace(np.where(flags == ACTUAL, wh, 0), flags)
-    rules = Rules(*data.draw(st.lists(st.sampled_from(Action), min_size=7, max_size=7)), stuck_s=7200)
+    rules = Rules(*data.draw(st.lists(st.sampled_from(Action), min_size=8, max_size=8)), stuck_s=7200)
     found = validate(day, evidence(day), rules)
     out = {(f.reading.register - 1, f.reading.window_index) for f in found.failures}
     assert len(out) == len(found.failures)
@@ -282,9 +320,22 @@ def test_validation_changes_nothing_but_what_it_reports(data) -> None:
     assert not out & {(w.reading.register - 1, w.reading.window_index) for w in found.warnings}
 
 
-def test_a_node_estimates_a_surge_and_tells_of_a_warning() -> None:
+def test_a_node_posts_an_honest_peak_as_actual_by_default_and_tells_of_it() -> None:
+    """A battery exports 5 kWh in an hour, a car draws 7.4 kWh in another."""
+    peaks = (signed(0, 2, 5, 5_000), signed(1, 1, 0, 7_400, sequence=2))
+    honest = (*batch(without=lambda n, register, column: (n, register, column) == (0, 2, 5)), *peaks)
+    computed = compute(inputs(honest, history=past(3, 250, 10)))
+    assert computed.failures == ()
+    assert {f.reading.wh for f in computed.warnings} == {5_000, 7_400}
+    assert not computed.readings.flags.any()
+    assert computed.accounts.of(meter(0).account)[0][5] == 5_000 - 150
+    assert computed.accounts.of(meter(1).account)[0][0] == -7_400
+
+
+def test_a_node_estimates_what_a_rule_takes_out_and_tells_of_a_warning() -> None:
     surged = (*batch(), signed(0, 1, 2, 50_000, sequence=2), signed(1, 1, 2, 1_500, sequence=2))
-    computed = compute(inputs(surged, history=past(3, 250, 10)))
+    strict = Rules(surge=Action.REMOVE)
+    computed = compute(inputs(surged, history=past(3, 250, 10), rules=strict))
     assert [(f.reading.wh, f.reason) for f in computed.failures] == [(50_000, Reason.SURGE)]
     assert [(f.reading.wh, f.reason) for f in computed.warnings] == [(1_500, Reason.SPIKE)]
     assert computed.readings.flags[registry().series.index((meter(0).meter_id, 1))].tolist() == [
@@ -307,7 +358,7 @@ def test_a_register_that_serves_no_more_is_neither_estimated_nor_counted() -> No
 
 
 @pytest.mark.skipif(not TIDY.exists(), reason="the shared data is not here")
-def test_of_measured_days_only_the_lumps_after_a_gap_and_two_peaks_are_taken_out() -> None:
+def test_of_measured_days_only_the_lumps_after_a_gap_and_two_peaks_are_surges() -> None:
     pandas = pytest.importorskip("pandas")
     rows = pandas.read_parquet(TIDY)
     rows = rows[rows.channel.isin(["import", "export", "load", "pv"])]

@@ -16,11 +16,13 @@ from reference_world import (
     clear_book,
     close,
     commit,
+    hash_of,
     honest_posting,
     make_exchange,
     make_params,
     make_schedule,
     prove,
+    set_aside,
     sign,
 )
 
@@ -30,6 +32,7 @@ from settlement.reference.exchange import Exchange, Stage
 from settlement.reference.exchange.events import ScheduleCleared
 from settlement.reference.marginal import Marginal
 from settlement.reference.potential import Potential
+from settlement.reference.prices import RoundPrices
 from settlement.reference.schedule import SignedSchedule
 
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -84,7 +87,8 @@ def test_an_honest_clearing_is_accepted_and_fills_as_the_matcher_says(
     filled = sum(sum(event.filled_wh) for event in exchange.events if isinstance(event, ScheduleCleared))
     assert filled == int(expected.fills_wh.sum())
     cash = [exchange.cash(GATE, address) for address in exchange.state.members]
-    kept = filled // 2 * (market.params.buy_reserve + market.params.sell_reserve)
+    hashes = {hash_of(exchange, order): order for order in posted.orders}
+    kept = set_aside(exchange, hashes, lambda _: RoundPrices(posted.zone.energy, posted.header.qualities))
     assert sum(one.free for one in cash) + kept == exchange.state.vault
 
 

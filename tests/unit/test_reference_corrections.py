@@ -324,14 +324,15 @@ def settled_by_default(per_call: int = 4) -> Settler:
     return settler
 
 
-def test_a_day_that_nobody_posts_returns_reserves_and_counts_all_as_delivered() -> None:
+def test_a_day_that_nobody_posts_returns_reserves_and_pays_all_as_delivered() -> None:
     settler = settled_by_default()
-    exchange = settler.exchange
-    assert exchange.cash(DEFAULT_TIME, SELLER).free == world.RICH + 1000 * 150_000
-    assert exchange.cash(DEFAULT_TIME, BUYER).free == world.RICH - 1000 * 150_000
+    exchange, paid = settler.exchange, 1000 * 150_000
+    assert exchange.cash(DEFAULT_TIME, SELLER).free == world.RICH + paid
+    assert exchange.cash(DEFAULT_TIME, BUYER).free == world.RICH - paid - 1000 * 100_000
     told = [event for event in exchange.events if isinstance(event, AccountSettled)]
-    assert {(any(one.imbalance_wh), one.cash_nano) for one in told} == {(False, 0)}
+    assert {(any(one.imbalance_wh), one.cash_nano) for one in told} == {(False, 0), (False, paid)}
     settler.certify_all()
+    assert exchange.cash(DEFAULT_TIME, BUYER).free == world.RICH - paid
     assert exchange.run(DAY).stage is RunStage.CERTIFIED
     assert exchange.balance(DEFAULT_TIME, BUYER, world.claim_id(kind=3)) == 1000
 

@@ -47,7 +47,7 @@ from settlement.reference.exchange.events import (
 )
 from settlement.reference.messages import Acceptance, Transfer, Withdrawal
 from settlement.reference.orders import encode_all
-from settlement.reference.session import NO_PARENT, Grid
+from settlement.reference.session import NO_PARENT, UNLIMITED_WH, Grid
 
 # Sessions in time ---------------------------------------------------------------------------------------
 
@@ -154,6 +154,40 @@ def test_limits_all_far_from_zero_count_by_their_distance_from_it() -> None:
     with pytest.raises(errors.BadSession):
         opened(exchange, floor=-(2**29) + 5, cap=-(2**29) + 9)
     opened(exchange, floor=-(2**29) + 6, cap=-(2**29) + 9)
+
+
+def wide_grid(substitutions: int) -> Grid:
+    """Sixteen qualities: each serves the least, then the next below of like firmness, then the second."""
+    down = [(giver, 0) for giver in range(1, 16)]
+    near = [(giver, giver - far) for far in (1, 2) for giver in range(16) if far <= giver % 8 and far < giver]
+    pairs = (*down, *near)[:substitutions]
+    flat = tuple(index for pair in pairs for index in pair)
+    return Grid(tuple(range(16)), flat, (NO_PARENT,), (0,), (UNLIMITED_WH,))
+
+
+def too_large(exchange: Exchange, day: int, windows: int, **changes: int) -> tuple[object, ...]:
+    """What a session of a day is refused by."""
+    with pytest.raises(errors.SessionTooLarge) as refusal:
+        opened(exchange, day=day, first_window=day, windows=windows, grid_version=2, **changes)
+    return refusal.value.args
+
+
+def test_calls_about_a_session_fit_a_transaction() -> None:
+    exchange, day = make_exchange(), DAY + 100
+    exchange.open_day(day, 51, exchange.add_grid(wide_grid(32)))
+    assert too_large(exchange, day, 50) == ("joinChildren", 4 + 32 * 4122, 127 << 10)
+    opened(exchange, day=day, first_window=day, windows=49, grid_version=2)
+
+
+def test_calls_about_a_days_run_fit_a_transaction() -> None:
+    """Sixteen qualities over 51 windows trade in one round, over 52 in none."""
+    exchange, day = make_exchange(), DAY + 100
+    exchange.open_day(day, 51, exchange.add_grid(wide_grid(15)))
+    exchange.open_day(day + 51, 52, 2)
+    assert too_large(exchange, day + 51, 1) == ("certify", (47 << 10) + 32 * 2605, 127 << 10)
+    opened(exchange, day=day, first_window=day, windows=51, grid_version=2)
+    two_rounds = (47 << 10) + 32 * (2 * 3 * 16 * 51 + 2 * 51 + 2 * 5)
+    assert too_large(exchange, day, 51, round=1) == ("certify", two_rounds, 127 << 10)
 
 
 @pytest.mark.parametrize("changes", BAD_PARAMS, ids=str)
@@ -313,16 +347,22 @@ def test_a_void_session_returns_every_reserve_and_no_token() -> None:
     assert exchange.balance(late, BUYER, claim_id(0)) == 0
 
 
-def test_a_proved_session_pays_and_keeps_reserves() -> None:
+def test_a_proved_session_keeps_reserves_and_pays_no_sale_as_produced() -> None:
     exchange = make_exchange()
     session = opened(exchange)
     trade(exchange, session)
     assert exchange.balance(GATE, BUYER, claim_id()) == 1000
     assert exchange.balance(GATE, SELLER, claim_id(side=1)) == 1000
     assert exchange.cash(GATE, BUYER).free == RICH - 1000 * (150_000 + 100_000)
-    assert exchange.cash(GATE, SELLER).free == RICH + 1000 * (150_000 - 300_000)
+    assert exchange.cash(GATE, SELLER).free == RICH - 1000 * (300_000 + 2_000_000)
     filled = [event.filled_wh for event in exchange.events if isinstance(event, ScheduleCleared)]
     assert filled == [(1000,), (1000,)]
+
+
+def test_a_proved_session_pays_firm_sales() -> None:
+    exchange = make_exchange()
+    trade(exchange, opened(exchange), quality=11)
+    assert exchange.cash(GATE, SELLER).free == RICH + 1000 * (150_000 - 300_000)
 
 
 # Withdrawals --------------------------------------------------------------------------------------------

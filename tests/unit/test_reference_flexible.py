@@ -27,6 +27,7 @@ from settlement.reference.exchange.events import (
     ScheduleIneligible,
 )
 from settlement.reference.flexible import SignedFlexible
+from settlement.reference.gift import Gift
 from settlement.reference.orders import encode, encode_all
 from settlement.reference.product_id import ProductId
 
@@ -136,24 +137,37 @@ def test_a_flexible_order_covers_all_its_energy() -> None:
 # Beneficiaries ------------------------------------------------------------------------------------------
 
 
-def donating(*beneficiaries: bytes, limit: int = 100_000, side: int = 1) -> TreeSession:
-    """A home sells once for each of these, to a buyer at 200,000."""
-    order = partial(plain, home(0, 0), 0, side, 100, limit)
+def donating(
+    *beneficiaries: bytes, limit: int = 100_000, side: int = 1, seller: bytes = home(0, 0)
+) -> TreeSession:
+    """Somebody sells once for each of these, as produced, to a buyer at 200,000."""
+    order = partial(plain, seller, 0, side, 100, limit)
     sells = [order(beneficiary=one, nonce=n) for n, one in enumerate(beneficiaries)]
     found = session_of(FORK, plain(home(0, 1), 0, 0, 300, 200_000), *sells)
     found.bring()
     return found
 
 
-def test_a_sale_earns_for_its_beneficiary() -> None:
-    found = donating(home(2, 0))
+def test_a_sale_that_is_paid_at_once_earns_for_its_beneficiary() -> None:
+    found = donating(home(2, 0), seller=BALANCING_ADDRESS)
     exchange = found.exchange
     (event,) = (e for e in exchange.events if isinstance(e, ProceedsDonated))
     assert (event.beneficiary, event.worth_nano) == (home(2, 0), 100 * 200_000)
     assert free(exchange, home(2, 0)) == RICH + event.worth_nano
-    assert free(exchange, home(0, 0)) == RICH - 100 * 300_000
-    (cleared,) = (e for e in exchange.events if isinstance(e, ScheduleCleared) and e.trader == home(0, 0))
-    assert cleared.net_nano == -100 * 300_000
+    assert free(exchange, BALANCING_ADDRESS) == RICH - 100 * 300_000
+    told = [e for e in exchange.events if isinstance(e, ScheduleCleared)]
+    assert [e.net_nano for e in told if e.trader == BALANCING_ADDRESS] == [-100 * 300_000]
+    assert (found.exchange.state.gifts[(1, BALANCING_ADDRESS)].nano, exchange.state.donors) == (0, set())
+
+
+def test_a_sale_that_is_paid_on_delivery_is_promised_to_its_beneficiary() -> None:
+    found = donating(home(2, 0))
+    exchange, reserve = found.exchange, found.session.params.delivery_reserve
+    assert not [e for e in exchange.events if isinstance(e, ProceedsDonated)]
+    assert exchange.state.gifts == {(1, home(0, 0)): Gift(home(2, 0), 100 * 200_000)}
+    assert exchange.state.donors == {home(0, 0)}
+    assert free(exchange, home(2, 0)) == RICH
+    assert free(exchange, home(0, 0)) == RICH - 100 * reserve
 
 
 def test_a_loss_is_the_trader_s_own() -> None:
@@ -165,7 +179,9 @@ def test_a_loss_is_the_trader_s_own() -> None:
     found.bring()
     assert not [e for e in found.exchange.events if isinstance(e, ProceedsDonated)]
     assert free(found.exchange, home(2, 0)) == RICH
-    assert free(found.exchange, home(0, 0)) < RICH - 50 * 300_000
+    assert free(found.exchange, home(0, 0)) == RICH - 50 * found.session.params.delivery_reserve
+    assert found.exchange.state.gifts == {(1, home(0, 0)): Gift(home(2, 0), 0)}
+    assert not found.exchange.state.donors
 
 
 @pytest.mark.parametrize("beneficiary", [home(0, 0), NETWORK_ADDRESS, b"\x09" * 20])
@@ -182,7 +198,7 @@ def test_a_buyer_has_no_beneficiary_and_a_seller_only_one() -> None:
     first = found.prepared.root.orders[0].schedule
     assert {e.reason for e in refused} == {7}
     assert len(refused) in (1, 2)
-    assert len({e.beneficiary for e in found.exchange.events if isinstance(e, ProceedsDonated)}) == 1
+    assert [one.nano for one in found.exchange.state.gifts.values()] == [100 * 200_000 * (3 - len(refused))]
     assert first is not None
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import reference_world as world
 import tree_world
-from reference_world import DAY, GATE, OPENING
+from reference_world import DAY, GATE, OPENING, set_aside
+from settling_world import round_prices
 from small_trees import LINE, across_the_line, free, leaf, plain, posted, session_of
 from tree_world import (
     BALANCING_ADDRESS,
@@ -38,15 +39,13 @@ from settlement.reference.session import NO_PARENT, UNLIMITED_WH, Grid
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_random_trees_are_proved_and_cash_sums_to_zero(seed: int) -> None:
+def test_random_trees_are_proved_and_cash_sums_to_what_is_set_aside(seed: int) -> None:
     found = tree_world.draw(seed, **tree_world.draw_range(random.Random(seed)))
     found.bring(chunk=1 + seed % 5, batch=1 + seed % 3)
-    exchange, params = found.exchange, found.session.params
+    exchange, header, zones = found.exchange, found.prepared.header, found.prepared.zones
     assert exchange.stage(GATE, found.id) is Stage.PROVED
-    sides = {hash_: order.schedule.side for hash_, order in orders_of(found).items()}
     cleared = [event for event in exchange.events if isinstance(event, ScheduleCleared)]
-    rates = (params.buy_reserve, params.sell_reserve)
-    kept = sum(sum(event.filled_wh) * rates[sides[event.order]] for event in cleared)
+    kept = set_aside(exchange, orders_of(found), lambda zone: round_prices(header, zones[zone].posting))
     cash = [exchange.cash(GATE, account) for account in exchange.state.members]
     assert sum(one.free + one.reserved for one in cash) + kept == exchange.state.vault
     told = dict(zip(found.prepared.sealed.hashes, found.prepared.fills, strict=True))
@@ -67,7 +66,7 @@ def test_a_congested_line_earns_its_rent() -> None:
     assert paid.rent_nano == 600 * (200_000 - 100_000)
     assert free(exchange, NETWORK_ADDRESS) == RICH + paid.rent_nano
     assert free(exchange, home(0, 0)) == RICH - 600 * (200_000 + 100_000)
-    assert free(exchange, home(1, 0)) == RICH + 600 * (100_000 - 300_000)
+    assert free(exchange, home(1, 0)) == RICH - 600 * found.session.params.delivery_reserve
 
 
 def test_what_a_zone_leaves_is_told_and_kept() -> None:

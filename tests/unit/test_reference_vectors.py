@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import communities
 import correction_world as made
 import pytest
 import reference_world as world
@@ -26,6 +27,7 @@ from settlement.reference import (
     reading,
     schedule,
     session,
+    settlement,
     statement,
 )
 from settlement.reference.correction import Correction, Difference
@@ -38,6 +40,7 @@ from settlement.reference.reading import Reading
 from settlement.reference.receipts import Cancel, Receipt
 from settlement.reference.schedule import Schedule, SignedSchedule
 from settlement.reference.session import Grid, SessionParams
+from settlement.reference.settlement import RunCarry
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 CHAIN_ID = 31337
@@ -277,6 +280,82 @@ def merkle_vectors() -> Any:
     }
 
 
+RUN = communities.traded(
+    [
+        (0, 1, 0, (3, 3), 0, 700),
+        (0, 2, 0, (3, 0), 0, 300),
+        (3, 1, 0, (11, 3), 0, 250),
+        (3, 4, 2, (11, 11), 1, 90),
+        (2, communities.PARTY, 2, (0, 0), 0, 500),
+        (communities.PARTY, 4, 0, (8, 0), 1, 111),
+        (0, 4, 0, (0, 0), 1, 333),
+    ],
+    [(400, 100), (-900, 0), (77, -5), (100, 0), (0, -400)],
+)
+"""Two rounds and windows, substitutions, the balancing party on both sides, a price below zero."""
+
+
+def run_vectors() -> Any:
+    """A day's two passes: what each account is due, and what is carried."""
+    day, passed = RUN.day, communities.both_passes(RUN)
+    carry, _ = communities.settle(RUN)
+    return {
+        "windows": day.windows,
+        "qualities": day.qualities,
+        "rounds": [
+            {
+                "round": one.round,
+                "buy_reserve": one.buy_reserve,
+                "sell_reserve": one.sell_reserve,
+                "delivery_reserve": one.delivery_reserve,
+                "prices": [
+                    [day.price((one.round, code, window)) for window in range(day.windows)]
+                    for code in day.qualities
+                ],
+            }
+            for one in day.rounds
+        ],
+        "surplus": day.surplus,
+        "deficit": day.deficit,
+        "accounts": [
+            {
+                "account": entry.account,
+                "metered": entry.metered,
+                "claims": [[*key, wh] for key, wh in claims.items()],
+                "obligations": [[*key, wh] for key, wh in obligations.items()],
+                "imbalance": first.imbalance,
+                "cash": first.cash,
+                "earned": [[*key, nano] for key, nano in first.earned.items()],
+                "returned": first.returned,
+                "short": second.short,
+                "refund": second.refund,
+                "premiums": second.premiums,
+                "released": second.released,
+                "certificates": [[*key, wh] for key, wh in second.certificates.items()],
+            }
+            for (entry, claims, obligations), first, second in zip(
+                RUN.accounts, passed.first, passed.second, strict=True
+            )
+        ],
+        "party": [[[*key, wh] for key, wh in held.items()] for held in RUN.party],
+        "settled": carried(carry),
+        "escrowed": carried(passed.run),
+        "certified": carried(passed.after),
+    }
+
+
+def carried(carry: RunCarry) -> Any:
+    return {
+        "tallies": [str(settlement.pack_tally(tally)) for tally in carry.tallies],
+        "pots": [str(pot) for pot in carry.pots],
+        "imbalance": carry.imbalance,
+        "cash": carry.cash,
+        "last_account": carry.last_account,
+        "parts": carry.parts,
+        "hash": settlement.run_carry_hash(carry),
+    }
+
+
 def clearing_vectors() -> Any:
     """A whole session in two chunks, with what is posted, carried and changed."""
     exchange = world.make_exchange()
@@ -365,6 +444,7 @@ FILES = {
     "merkle.json": merkle_vectors,
     "corrections.json": correction_vectors,
     "challenges.json": challenge_vectors,
+    "runs.json": run_vectors,
 }
 
 

@@ -43,7 +43,7 @@ def test_bills_of_homes_supplier_and_network_operator_sum_to_zero(day) -> None:
 
 
 def test_every_sum_that_must_be_zero_is(day) -> None:
-    assert [row.total for row in day.zero_sums] == [0] * 6
+    assert [row.total for row in day.zero_sums] == [0] * 7
     assert day.holds
 
 
@@ -55,20 +55,42 @@ def test_gain_is_what_the_market_gave_less_what_errors_cost(day) -> None:
         assert bill.error_cost_nano >= 0
 
 
-def test_without_a_margin_an_error_costs_the_spread_on_what_a_contract_missed() -> None:
+def test_without_a_margin_errors_cost_the_spread_on_what_was_bought_and_not_used_or_not_delivered() -> None:
+    """What is short costs seller and buyer together one spread, but for what the supplier is left."""
     day = economics(make_facts())
-    market = day.facts.market
+    market, cost = day.facts.market, 0
     values, _ = imbalance_matrix(day)
     for row, bill in zip(values.tolist(), day.homes, strict=True):
-        cost = 0
         account = next(a for a in day.facts.accounts if a.account == bill.member.account)
         for window, off in enumerate(row):
-            contracted = account.metered_wh[window] - off
             spread = market.retail[window] - FEED_IN
-            unused = min(max(off, 0), max(-contracted, 0))  # bought, not drawn
-            missing = min(max(-off, 0), max(contracted, 0))  # sold, not delivered
-            cost += (unused + missing) * spread
-        assert bill.error_cost_nano == cost, bill.member.name
+            unused = min(max(off, 0), max(off - account.metered_wh[window], 0))
+            cost += unused * spread
+    cost += sum(wh * (market.retail[w] - FEED_IN) for w, wh in enumerate(short_wh(day)))
+    left = day.total("rest_nano", day.bills) + day.total("premium_nano", day.others)
+    assert day.total("error_cost_nano") == cost + left
+    assert any(short_wh(day))
+
+
+def short_wh(day: DayEconomics) -> list[int]:
+    """What homes sold and did not deliver, by window."""
+    short = [0] * 24
+    for account in day.facts.accounts:
+        for window, wh in enumerate(account.metered_wh):
+            own = [order for order in day.facts.orders if order.trader == account.account]
+            sold = sum(one.filled_wh[window] for one in own if (one.side, one.quality) == (SELL, 7))
+            short[window] += max(0, sold - max(0, wh))
+    return short
+
+
+def test_delivery_is_shown_for_everyone_it_changed_something_for(day) -> None:
+    changed = [bill for bill in day.bills if bill.proceeds_nano or bill.delivery_nano]
+    rows = tables.delivery_rows(day)
+    assert [row[0] for row in rows] == [*(bill.member.name for bill in changed), "Everyone"]
+    assert sum(bill.unpaid_nano for bill in changed) > 0
+    told = printed(day).split("Delivery")[1]
+    assert all(bill.member.name in told for bill in changed)
+    assert "paid on delivery" in html.render(day)
 
 
 def test_the_homes_gain_is_the_suppliers_loss_against_the_tariff(day) -> None:
@@ -198,9 +220,9 @@ def test_files_are_exact_integers(day, tmp_path) -> None:
 
 def test_prices_of_what_did_not_trade_are_left_out(day) -> None:
     rows = list(export.window_rows(day))
-    at = rows[0].index("price_15")
+    at = rows[0].index("price_7")
     sold = [
-        sum(o.filled_wh[w] for o in day.facts.orders if (o.side, o.quality) == (SELL, 15)) for w in range(24)
+        sum(o.filled_wh[w] for o in day.facts.orders if (o.side, o.quality) == (SELL, 7)) for w in range(24)
     ]
     assert [row[at] != "" for row in rows[1:]] == [wh > 0 for wh in sold]
 
@@ -244,7 +266,7 @@ def streets() -> DayEconomics:
 
 
 def test_a_day_of_two_streets_adds_up(streets) -> None:
-    assert [row.total for row in streets.zero_sums] == [0] * 7
+    assert [row.total for row in streets.zero_sums] == [0] * 8
     assert sum(bill.bill_nano for bill in streets.bills) == 0
 
 

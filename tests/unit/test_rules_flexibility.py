@@ -129,12 +129,12 @@ def test_nothing_instructed_is_nothing_missing() -> None:
 def test_a_service_is_read_from_json() -> None:
     points = '[{"delivered_ppm": 0, "paid_ppm": 0}, {"delivered_ppm": 1000000, "paid_ppm": 900000}]'
     document = (
-        '{"name": "evening", "method": {"name": "BL01, domestic"}, "tolerance_ppm": 50000,'
+        '{"name": "evening", "method": {"name": "BL01_DOMESTIC"}, "tolerance_ppm": 50000,'
         f' "penalty_micro_per_kwh": 7, "scale": {{"between": "step", "points": {points}}}}}'
     )
     scale = Scale((Point(0, 0), Point(PPM, 900_000)), Between.STEP)
     assert from_json(Service, document, "service.json") == Service("evening", BL01_DOMESTIC, scale, 50_000, 7)
-    assert Method("BL01, domestic") == BL01_DOMESTIC
+    assert Method("BL01_DOMESTIC") == BL01_DOMESTIC
 
 
 @pytest.mark.parametrize(

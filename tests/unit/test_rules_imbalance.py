@@ -70,21 +70,17 @@ def test_a_batch_agrees_with_the_reference_and_nets_to_zero(day: tuple[Ints, Int
 
 @settings(max_examples=50)
 @given(days())
-def test_an_account_settles_as_the_reference_settles_it(day: tuple[Ints, Ints, ImbalancePrices]) -> None:
+def test_firm_contracts_settle_as_the_reference_settles_them(
+    day: tuple[Ints, Ints, ImbalancePrices],
+) -> None:
     contracted, metered, prices = day
     windows = len(prices.surplus)
-    terms = reference.Day(
-        windows,
-        (0,),
-        (reference.Round(0, 0, 0),),
-        surplus=prices.surplus,
-        deficit=prices.deficit,
-        shares=False,
-    )
+    rounds = (reference.Round(0, 0, 0),)
+    terms = reference.Day(windows, (0, 8), rounds, surplus=prices.surplus, deficit=prices.deficit)
     run = settle(contracted, metered, prices, -contracted.sum(axis=0))
     for a, row in enumerate(contracted.tolist()):
-        claims = {(0, 0, w): -wh for w, wh in enumerate(row) if wh < 0}
-        obligations = {(0, 0, w): wh for w, wh in enumerate(row) if wh > 0}
+        claims = {(0, 8, w): -wh for w, wh in enumerate(row) if wh < 0}
+        obligations = {(0, 8, w): wh for w, wh in enumerate(row) if wh > 0}
         result = reference.settle_account(terms, metered[a].tolist(), claims, obligations)
         assert (result.cash, list(result.imbalance)) == (run.account_nano[a], run.imbalance_wh[a].tolist())
 

@@ -87,7 +87,6 @@ def make_exchange(
     oracles = frozenset(world.address_of(key) for key in world.ORACLES)
     chain_id, contract = place or (world.CHAIN_ID, world.CONTRACT)
     exchange = Exchange(chain_id, contract, WINDOW_LENGTH, oracles, quorum=2)
-    exchange.state.sharing = True
     for address, member in members(grid.zones).items():
         exchange.register(OPENING, address, member)
         if member.role != OPERATOR and deposit:
