@@ -3,11 +3,12 @@ pragma solidity ^0.8.30;
 
 import {Filling} from "./Filling.sol";
 import {Day, Gift, PendingWithdrawal} from "./Ledger.sol";
-import {SessionParams} from "./interfaces/IAuction.sol";
+import {SessionParams, Stage} from "./interfaces/IAuction.sol";
 import {Carry, IClearing, Posted} from "./interfaces/IClearing.sol";
 import {Cash} from "./libraries/Cash.sol";
 import {Fill} from "./libraries/Fill.sol";
 import {Flex, Flexible} from "./libraries/Flexible.sol";
+import {KeyUse, KeyUseLib} from "./libraries/KeyUse.sol";
 import {
     FLAG_SUSPENDED,
     FLAG_WITHDRAWING,
@@ -20,6 +21,7 @@ import {MerkleFrontier} from "./libraries/MerkleFrontier.sol";
 import {KIND_ENERGY} from "./libraries/ProductId.sol";
 import {Quality} from "./libraries/Quality.sol";
 import {Record, ScheduleCodec, Totals} from "./libraries/ScheduleCodec.sol";
+import {SessionKey, SessionKeyLib} from "./libraries/SessionKey.sol";
 
 /// @title Clearing: fills derived from prices
 /// @dev A chunk flows one way: read a record, check who signed it, judge its cover, derive its fills, write its account and lanes, tell it.
@@ -31,6 +33,8 @@ abstract contract Clearing is Filling {
     uint8 internal constant REASON_ZONE = 5;
     uint8 internal constant REASON_SUSPENDED = 6;
     uint8 internal constant REASON_BENEFICIARY = 7;
+    uint8 internal constant REASON_KEY = 8;
+    uint8 internal constant REASON_SCOPE = 9;
 
     uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
     uint256 private constant MOST_WORDS = ScheduleCodec.MAX_ENTRIES / 8 + 1;
@@ -130,11 +134,17 @@ abstract contract Clearing is Filling {
         }
     }
 
-    /// @dev The trader signed the order, and may trade here.
-    function _authenticate(Context memory c, Record memory record, Member member) private pure {
+    /// @dev The trader, or a session key it ever granted, signed the order, and the trader may trade here.
+    function _authenticate(Context memory c, Record memory record, Member member) private view {
         if (uint256(record.s) > HALF_ORDER) revert BadSignature(address(0), record.trader);
         address signer = ecrecover(record.hash, uint8(record.v), record.r, record.s);
-        if (signer != record.trader || signer == address(0)) revert BadSignature(signer, record.trader);
+        if (signer == address(0)) revert BadSignature(signer, record.trader);
+        if (signer != record.trader) {
+            bool known = _keys[record.trader][signer].knownAt(_sessions[c.epoch].gate);
+            if (!known) revert BadSignature(signer, record.trader);
+            record.hash = SessionKeyLib.orderHash(record.hash, signer);
+        }
+        c.signer = signer;
         if (!member.mayTrade()) _requireTrader(c, record, member);
     }
 
@@ -179,7 +189,7 @@ abstract contract Clearing is Filling {
             MerkleFrontier.append(c.frontier, c.count++, MerkleFrontier.leafHash(hash));
             c.lastHash = hash;
             if (record.flags & ScheduleCodec.FLAG_SUBMITTED != 0) {
-                if (_submitted[hash] != c.epoch) revert NotSubmitted(hash);
+                if (_submitted[hash].epoch != c.epoch) revert NotSubmitted(hash);
                 ++c.submitted;
             }
         }
@@ -192,9 +202,9 @@ abstract contract Clearing is Filling {
         c.before = stored.free();
         c.cash = _foldedIn(c, stored);
         reason = _ineligible(c, record, member);
-        if (reason == 0 && record.flags & ScheduleCodec.FLAG_DONATES != 0) {
-            reason = _nameBeneficiary(c, record);
-        }
+        if (reason != 0) return reason;
+        if (c.signer != record.trader) return _useKey(c, record);
+        if (record.flags & ScheduleCodec.FLAG_DONATES != 0) return _nameBeneficiary(c, record);
     }
 
     /// @dev Why a well-formed order fills zero and bounds nothing, or zero if it counts.
@@ -216,6 +226,33 @@ abstract contract Clearing is Filling {
             if (free < int256(cover) || cash.reserved() + cover > MOST_COVER) return REASON_UNCOVERED;
             return 0;
         }
+    }
+
+    /// @dev Counts an order that a session key signed against the key's scope. It is the last that is looked at: what fills zero anyway uses nothing up.
+    function _useKey(Context memory c, Record memory record) private returns (uint8) {
+        unchecked {
+            (address trader, uint256 gate) = (record.trader, _sessions[c.epoch].gate);
+            SessionKey key = _keys[trader][c.signer];
+            if (!key.countsAt(gate)) return REASON_KEY;
+            bool donates = record.flags & ScheduleCodec.FLAG_DONATES != 0;
+            if (donates || key.kinds() >> c.session.kind & 1 == 0) return REASON_SCOPE;
+            KeyUse use = _keyUses[trader][c.signer];
+            uint24 epoch = use.epoch();
+            if (epoch != 0 && epoch != c.epoch) use = use.folded(_stageIn(c, epoch) == Stage.Proved);
+            uint256 day = gate / 1 days;
+            uint256 spent = use.day() == day ? use.spent() : 0;
+            uint256 pending = use.pending() + c.totals.valuedNano;
+            uint256 wh = use.wh() + _largest(c, record);
+            if (wh > key.maxWh() || spent + pending > key.maxSpend()) return REASON_SCOPE;
+            _keyUses[trader][c.signer] = KeyUseLib.pack(day, c.epoch, wh, pending, spent);
+            return 0;
+        }
+    }
+
+    /// @dev The largest quantity that the record asks for or offers in a window.
+    function _largest(Context memory c, Record memory record) private pure returns (uint256) {
+        if (record.flags & ScheduleCodec.FLAG_FLEXIBLE != 0) return c.flex.maxWh;
+        return ScheduleCodec.largest(c.scratch, record);
     }
 
     /// @dev All that a trader donates in a session goes to the one whom its first order that counts has named.

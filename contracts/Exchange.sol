@@ -15,6 +15,7 @@ import {Ledger, Terms} from "./Ledger.sol";
 import {Metering} from "./Metering.sol";
 import {Meters} from "./Meters.sol";
 import {Omission} from "./Omission.sol";
+import {SessionKeys} from "./SessionKeys.sol";
 import {Settlement} from "./Settlement.sol";
 import {Proof} from "./Proof.sol";
 import {IAuction} from "./interfaces/IAuction.sol";
@@ -25,6 +26,7 @@ import {IDelivery} from "./interfaces/IDelivery.sol";
 import {IMetering} from "./interfaces/IMetering.sol";
 import {IOmission} from "./interfaces/IOmission.sol";
 import {IProof} from "./interfaces/IProof.sol";
+import {ISessionKeys} from "./interfaces/ISessionKeys.sol";
 import {Calldata} from "./libraries/Calldata.sol";
 
 /// @title ClearingModule: code of the Exchange that runs on the Exchange's storage
@@ -38,7 +40,7 @@ contract ProofModule is Auction, Proof {
 }
 
 /// @title OmissionModule: code of the Exchange that runs on the Exchange's storage
-contract OmissionModule is Omission {
+contract OmissionModule is Omission, SessionKeys {
     constructor(Terms memory terms) Ledger(terms) {}
 }
 
@@ -111,7 +113,7 @@ contract Exchange is Emergency, Accounts, Days, EnergyToken {
             _delegate(clearingModule);
         }
         if (_proves(selector)) _delegate(proofModule);
-        if (_protects(selector)) _delegate(omissionModule);
+        if (_protects(selector) || _grants(selector)) _delegate(omissionModule);
         if (_delivers(selector)) _delegate(deliveryModule);
         if (_corrects(selector)) _delegate(challengeModule);
         _delegate(settlementModule);
@@ -137,6 +139,14 @@ contract Exchange is Emergency, Accounts, Days, EnergyToken {
             || selector == IOmission.releaseBond.selector || selector == IOmission.bondOf.selector
             || selector == IOmission.claimOf.selector || selector == IOmission.submittedIn.selector
             || selector == IOmission.submissionsOf.selector;
+    }
+
+    /// @dev Keys that sign orders for an account.
+    function _grants(bytes4 selector) private pure returns (bool) {
+        return selector == ISessionKeys.grantKey.selector || selector == ISessionKeys.revokeKey.selector
+            || selector == ISessionKeys.relayKeyGrant.selector
+            || selector == ISessionKeys.relayKeyRevocation.selector || selector == ISessionKeys.keyOf.selector
+            || selector == ISessionKeys.keyUseOf.selector;
     }
 
     /// @dev What was metered, and who bears what was not delivered.

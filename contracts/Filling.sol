@@ -26,6 +26,7 @@ abstract contract Filling is Chunks, IClearing {
         SessionParams session;
         Scratch scratch;
         Record record;
+        address signer; // of the record
         Cash cash; // of the record's trader
         bool defers; // a metered account's sale as produced: paid when it is delivered
         uint256 reserve; // nano a Wh of the record that stays reserved
@@ -226,7 +227,11 @@ abstract contract Filling is Chunks, IClearing {
     function _foldedIn(Context memory c, Cash cash) internal view returns (Cash) {
         uint24 epoch = cash.epoch();
         if (epoch == 0 || epoch == c.epoch) return cash;
+        return _foldAt(cash, _stageIn(c, epoch));
+    }
+
+    function _stageIn(Context memory c, uint24 epoch) internal view returns (Stage) {
         if (epoch != c.endedEpoch) (c.endedEpoch, c.endedStage) = (epoch, _stageOf(epoch));
-        return _foldAt(cash, c.endedStage);
+        return c.endedStage;
     }
 }

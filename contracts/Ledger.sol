@@ -13,7 +13,9 @@ import {IMetering} from "./interfaces/IMetering.sol";
 import {Bond, Claim} from "./interfaces/IOmission.sol";
 import {RunStage} from "./interfaces/ISettlement.sol";
 import {Cash, CashLib} from "./libraries/Cash.sol";
+import {KeyUse} from "./libraries/KeyUse.sol";
 import {Member, ROLE_NONE} from "./libraries/Member.sol";
+import {SessionKey} from "./libraries/SessionKey.sol";
 
 /// @dev What a deployment never changes. The Exchange and its modules are built with the same.
 struct Terms {
@@ -51,6 +53,12 @@ struct Book {
     uint32 count;
     uint32 through; // orders of this zone and all before it
     bytes32 root;
+}
+
+/// @dev An order that was submitted on chain.
+struct Submission {
+    uint24 epoch;
+    bool byKey; // a session key signed it
 }
 
 /// @dev To whom a trader donates in a session, and what of its sales as produced, once they are delivered.
@@ -156,7 +164,7 @@ abstract contract Ledger is AccessManaged, EIP712 {
     mapping(uint24 epoch => mapping(address trader => Gift)) internal _gifts;
 
     // Omission
-    mapping(bytes32 order => uint24 epoch) internal _submitted;
+    mapping(bytes32 order => Submission) internal _submitted;
     mapping(uint24 epoch => mapping(uint32 zone => uint32 count)) internal _submissions;
     mapping(uint24 epoch => mapping(address trader => mapping(uint256 side => bytes32 order))) internal
         _submissionOf;
@@ -192,6 +200,10 @@ abstract contract Ledger is AccessManaged, EIP712 {
     mapping(bytes32 reading => bytes32 id) internal _challengeOf; // the open one
     mapping(bytes32 reading => Upheld) internal _upheld;
     mapping(address account => uint32 challenges) internal _holds;
+
+    // Session keys
+    mapping(address account => mapping(address key => SessionKey)) internal _keys;
+    mapping(address account => mapping(address key => KeyUse)) internal _keyUses;
 
     modifier whenNotPaused() {
         if (_isPaused()) revert IEmergency.ExchangePaused(_pausedAt + maxPause);

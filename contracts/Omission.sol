@@ -2,11 +2,12 @@
 pragma solidity ^0.8.30;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {Book, Ledger, Session} from "./Ledger.sol";
+import {Book, Ledger, Session, Submission} from "./Ledger.sol";
 import {IAccounts} from "./interfaces/IAccounts.sol";
 import {IAuction, SessionParams, Stage} from "./interfaces/IAuction.sol";
 import {IClearing} from "./interfaces/IClearing.sol";
 import {Bond, Claim, ClaimKind, ClaimStage, IOmission, Receipt} from "./interfaces/IOmission.sol";
+import {ISessionKeys} from "./interfaces/ISessionKeys.sol";
 import {Member, ROLE_NETWORK_OPERATOR, ROLE_NONE} from "./libraries/Member.sol";
 import {Absence, Inclusion, Membership} from "./libraries/Membership.sol";
 import {KIND_ENERGY} from "./libraries/ProductId.sol";
@@ -35,18 +36,20 @@ abstract contract Omission is Ledger, IOmission {
         SignedOrder memory order = _readClearable(epoch, zone, record);
         bytes32 hash = order.hash;
         if (order.flags & ScheduleCodec.FLAG_SUBMITTED == 0) revert NotFlagged(hash);
-        if (_submitted[hash] != 0) revert AlreadySubmitted(hash);
+        if (_submitted[hash].epoch != 0) revert AlreadySubmitted(hash);
         _takePlace(epoch, zone, order);
-        _submitted[hash] = epoch;
+        _submitted[hash] = Submission(epoch, order.signer != order.trader);
         emit OrderSubmitted(epoch, zone, hash, record);
     }
 
-    /// @dev A trader has one place a side. Whoever holds an older order of it cannot take that place from the trader: its next order takes it back.
+    /// @dev A trader has one place a side. Whoever holds an older order of it cannot take that place from the trader: its next order takes it back. No session key takes
+    /// it from an order that the trader signed itself.
     function _takePlace(uint24 epoch, uint32 zone, SignedOrder memory order) private {
         bytes32 earlier = _submissionOf[epoch][order.trader][order.side];
         _submissionOf[epoch][order.trader][order.side] = order.hash;
         if (earlier != 0) {
-            if (order.replaces != earlier) revert SubmissionTaken(order.trader, earlier);
+            bool mayTake = order.signer == order.trader || _submitted[earlier].byKey;
+            if (order.replaces != earlier || !mayTake) revert SubmissionTaken(order.trader, earlier);
             delete _submitted[earlier];
             emit SubmissionReplaced(epoch, earlier);
             return;
@@ -65,6 +68,12 @@ abstract contract Omission is Ledger, IOmission {
     {
         Member member = _members[_traderOf(data)];
         order = _readOne(epoch, zone, data, member.isWide() ? HALF_WIDE : HALF_HOME);
+        _requireSigner(epoch, order);
+        if (
+            order.signer != order.trader && !_keys[order.trader][order.signer].countsAt(_sessions[epoch].gate)
+        ) {
+            revert ISessionKeys.KeyEnded(order.trader, order.signer);
+        }
         SessionParams storage session = _params[epoch];
         _requireTrader(order, member, session.kind);
         if (zone >= _dayInfo[session.day].zones) revert IClearing.ZoneClosed(epoch, zone);
@@ -125,7 +134,7 @@ abstract contract Omission is Ledger, IOmission {
         Receipt calldata receipt
     ) external whenNotPaused {
         SignedOrder memory order = _readIncluded(epoch, zone, record, proof);
-        bytes32 digest = _requireCancel(epoch, order.hash, order.trader, cancel);
+        bytes32 digest = _requireCancel(epoch, order.hash, order.trader, order.signer, cancel);
         _requireReceipt(epoch, digest, receipt);
         _openClaim(epoch, order, ClaimKind.WronglyIncluded, false);
     }
@@ -140,8 +149,8 @@ abstract contract Omission is Ledger, IOmission {
         Receipt calldata receipt
     ) external whenNotPaused {
         SignedOrder memory order = _readIncluded(epoch, zone, record, proof);
-        SignedOrder memory other = _readSigned(epoch, zone, replacement);
-        _requireReplacing(other, order.hash, order.trader);
+        SignedOrder memory other = _readOne(epoch, zone, replacement, 0);
+        _requireReplacing(other, order.hash, order.trader, order.signer);
         _requireReceipt(epoch, other.hash, receipt);
         _openClaim(epoch, order, ClaimKind.WronglyIncluded, false);
     }
@@ -172,7 +181,7 @@ abstract contract Omission is Ledger, IOmission {
     function claimSubmitted(uint24 epoch, uint32 zone, bytes calldata record) external whenNotPaused {
         _requireClaimable(epoch, Stage.Void);
         SignedOrder memory order = _readSigned(epoch, zone, record);
-        if (_submitted[order.hash] != epoch) revert NotForced(order.hash);
+        if (_submitted[order.hash].epoch != epoch) revert NotForced(order.hash);
         _openClaim(epoch, order, ClaimKind.Void, false);
     }
 
@@ -185,7 +194,7 @@ abstract contract Omission is Ledger, IOmission {
         _requireClaimable(epoch, Stage.Proved);
         order = _readSigned(epoch, zone, record);
         _requireIncluded(epoch, zone, order.hash, proof);
-        if (_submitted[order.hash] != 0) revert Forced(order.hash);
+        if (_submitted[order.hash].epoch != 0) revert Forced(order.hash);
     }
 
     function _openClaim(uint24 epoch, SignedOrder memory order, ClaimKind kind, bool byReceipt) private {
@@ -207,8 +216,8 @@ abstract contract Omission is Ledger, IOmission {
         whenNotPaused
     {
         Claim memory claim = _requireDefensible(order);
-        bytes32 last = _followReplacements(claim, order, zone, records);
-        _requireCancel(claim.epoch, last, claim.trader, cancel);
+        (bytes32 last, address signer) = _followReplacements(claim, order, zone, records);
+        _requireCancel(claim.epoch, last, claim.trader, signer, cancel);
         _defeat(claim, order);
     }
 
@@ -218,7 +227,7 @@ abstract contract Omission is Ledger, IOmission {
         whenNotPaused
     {
         Claim memory claim = _requireDefensible(order);
-        bytes32 last = _followReplacements(claim, order, zone, records);
+        (bytes32 last,) = _followReplacements(claim, order, zone, records);
         if (last == order) revert NoReplacement(order);
         // Nobody knows whether the roots of a void session are those of any book: there, a trader is paid for the last of its orders instead of all.
         if (claim.kind != ClaimKind.Void) _requireIncluded(claim.epoch, zone, last, proof);
@@ -234,20 +243,22 @@ abstract contract Omission is Ledger, IOmission {
         if (block.timestamp > until) revert DefenceClosed(claim.epoch, until);
     }
 
+    /// @dev The first record may be the claimed order itself, to show which key signed it. Each following replaces the one before.
     /// @return last the order that stands for the claimed one after the trader's replacements
+    /// @return signer of `last`; the trader where nothing shows another
     function _followReplacements(Claim memory claim, bytes32 order, uint32 zone, bytes calldata records)
         private
         view
-        returns (bytes32 last)
+        returns (bytes32 last, address signer)
     {
-        last = order;
-        if (records.length == 0) return last;
+        (last, signer) = (order, claim.trader);
+        if (records.length == 0) return (last, signer);
         Scratch memory scratch = _scratch(claim.epoch, zone);
         for (uint256 at; at < records.length;) {
             SignedOrder memory next;
             (next, at) = SignedRecords.read(scratch, records, at, 0, 0, 0);
-            _requireReplacing(next, last, claim.trader);
-            last = next.hash;
+            if (next.hash != last) _requireReplacing(next, last, claim.trader, signer);
+            (last, signer) = (next.hash, next.signer);
         }
     }
 
@@ -322,7 +333,7 @@ abstract contract Omission is Ledger, IOmission {
 
     /// @inheritdoc IOmission
     function submittedIn(bytes32 order) external view returns (uint24) {
-        return _submitted[order];
+        return _submitted[order].epoch;
     }
 
     /// @inheritdoc IOmission
@@ -364,14 +375,16 @@ abstract contract Omission is Ledger, IOmission {
         if (signer != session.receiptSigner) revert ForeignReceipt(signer, session.receiptSigner);
     }
 
-    function _requireCancel(uint24 epoch, bytes32 order, address trader, bytes calldata signature)
-        private
-        view
-        returns (bytes32 digest)
-    {
+    function _requireCancel(
+        uint24 epoch,
+        bytes32 order,
+        address trader,
+        address orderSigner,
+        bytes calldata signature
+    ) private view returns (bytes32 digest) {
         digest = Receipts.cancelDigest(_domainSeparatorV4(), order, _sessions[epoch].id);
         address signer = ECDSA.recover(digest, signature);
-        if (signer != trader) revert IAccounts.WrongSigner(signer, trader);
+        if (!_mayTakeBack(signer, trader, orderSigner)) revert IAccounts.WrongSigner(signer, trader);
     }
 
     function _requireIncluded(uint24 epoch, uint32 zone, bytes32 order, Inclusion calldata proof)
@@ -382,8 +395,29 @@ abstract contract Omission is Ledger, IOmission {
         if (!Membership.includes(book.count, book.root, order, proof)) revert NotIncluded(order);
     }
 
-    function _requireReplacing(SignedOrder memory order, bytes32 replaced, address trader) private pure {
-        if (order.replaces != replaced || order.trader != trader) revert NotReplacing(order.hash, replaced);
+    function _requireReplacing(SignedOrder memory order, bytes32 replaced, address trader, address signer)
+        private
+        pure
+    {
+        bool replacing = order.replaces == replaced && order.trader == trader;
+        if (!replacing || !_mayTakeBack(order.signer, trader, signer)) {
+            revert NotReplacing(order.hash, replaced);
+        }
+    }
+
+    // --- who signed
+
+    /// @dev The trader, or a key that it had granted by the gate, whatever became of it: an order of a key that has ended is in its book too, and fills zero.
+    function _requireSigner(uint24 epoch, SignedOrder memory order) private view {
+        if (order.signer == order.trader) return;
+        if (!_keys[order.trader][order.signer].knownAt(_sessions[epoch].gate)) {
+            revert IClearing.BadSignature(order.signer, order.trader);
+        }
+    }
+
+    /// @dev Who has signed an order may take it back, and its trader may: no key has a say in what others signed, and none is asked whether it still counts.
+    function _mayTakeBack(address who, address trader, address signer) private pure returns (bool) {
+        return who == trader || who == signer;
     }
 
     // --- records
@@ -398,9 +432,10 @@ abstract contract Omission is Ledger, IOmission {
     function _readSigned(uint24 epoch, uint32 zone, bytes calldata data)
         private
         view
-        returns (SignedOrder memory)
+        returns (SignedOrder memory order)
     {
-        return _readOne(epoch, zone, data, 0);
+        order = _readOne(epoch, zone, data, 0);
+        _requireSigner(epoch, order);
     }
 
     /// @dev Exactly one record.

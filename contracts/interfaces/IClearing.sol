@@ -42,7 +42,8 @@ interface IClearing {
     /// @param worthNano what its fills are worth, which is more than nothing
     event ProceedsDonated(address indexed beneficiary, bytes32 indexed order, uint256 worthNano);
     /// @notice A schedule that fills zero and bounds nothing. Reasons: docs/formats.md, Carried between chunks.
-    /// @param reason 1 negative account, 2 no cover, 3 quality, 4 quantity, 5 another zone, 6 suspended, 7 beneficiary
+    /// @param reason 1 negative account, 2 no cover, 3 quality, 4 quantity, 5 another zone, 6 suspended, 7 beneficiary, 8 session key revoked or expired,
+    /// 9 beyond the session key's scope
     event ScheduleIneligible(
         uint24 indexed epoch, address indexed trader, bytes32 indexed order, uint8 reason
     );
@@ -55,7 +56,7 @@ interface IClearing {
     error BadCalldata(uint256 length, uint256 expected);
 
     // Orders
-    /// @notice The trader did not sign the schedule, or its `s` is high.
+    /// @notice Neither the trader nor a session key that it granted signed the schedule, or its `s` is high.
     /// @param signer who signed it, or zero if nobody can be told
     error BadSignature(address signer, address trader);
     /// @notice The order's hash is not above the one before.

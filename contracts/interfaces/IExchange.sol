@@ -14,6 +14,7 @@ import {IMetering} from "./IMetering.sol";
 import {IMeters} from "./IMeters.sol";
 import {IOmission} from "./IOmission.sol";
 import {IProof} from "./IProof.sol";
+import {ISessionKeys} from "./ISessionKeys.sol";
 import {ISettlement} from "./ISettlement.sol";
 
 /// @title IExchange: all that the Exchange answers to, in its own code or a module's
@@ -31,5 +32,6 @@ interface IExchange is
     ICorrections,
     IMeters,
     IChallenges,
-    IOmission
+    IOmission,
+    ISessionKeys
 {}

@@ -83,7 +83,7 @@ interface IOmission {
     error ForeignZone(address trader, uint32 zone);
     /// @notice The order is submitted already.
     error AlreadySubmitted(bytes32 order);
-    /// @notice The trader has submitted another order of this side, and this one does not replace it.
+    /// @notice The trader has submitted another order of this side, and this one does not replace it, or is a session key's and that one the trader's own.
     error SubmissionTaken(address trader, bytes32 order);
     /// @notice The session takes no more orders on chain.
     error TooManySubmissions(uint24 epoch);
@@ -110,7 +110,7 @@ interface IOmission {
     error Forced(bytes32 order);
     /// @notice The order was not submitted on chain in this session.
     error NotForced(bytes32 order);
-    /// @notice The order does not replace the one before it, or is another trader's.
+    /// @notice The order does not replace the one before it, is another trader's, or was signed neither by its trader nor by who signed the one before.
     error NotReplacing(bytes32 order, bytes32 replaced);
 
     // Defending, paying
@@ -154,7 +154,7 @@ interface IOmission {
     /// @param zone the zone that the order names
     /// @param record the order
     /// @param proof its place in the book
-    /// @param cancel the signature of its `Cancel`, by its trader
+    /// @param cancel the signature of its `Cancel`, by its trader or by who signed the order
     /// @param receipt the cancel's receipt
     function claimCancelled(
         uint24 epoch,
@@ -205,15 +205,16 @@ interface IOmission {
     /// @notice Defeats a claim by receipt: the trader took the order back, or the last of those that replaced it.
     /// @param order the claimed order's hash
     /// @param zone the zone that the replacing orders name
-    /// @param records the orders that replace it, each the one before; none if the order itself was taken back
-    /// @param cancel the signature of the last one's `Cancel`, by the trader
+    /// @param records the orders that replace it, each the one before; none if the order itself was taken back. The claimed order itself may come first: so it
+    /// must where a session key signed it, and that key took it back
+    /// @param cancel the signature of the last one's `Cancel`, by the trader or by who signed the last one
     function defendCancelled(bytes32 order, uint32 zone, bytes calldata records, bytes calldata cancel)
         external;
 
     /// @notice Defeats a claim by receipt: the trader replaced the order, and the last of those that replaced it was cleared or, in a void session, is claimed.
     /// @param order the claimed order's hash
     /// @param zone the zone that the replacing orders name
-    /// @param records the orders that replace it, each the one before
+    /// @param records the orders that replace it, each the one before; the claimed order itself may come first, as in `defendCancelled`
     /// @param proof the last one's place in the book; of a void session it is not read
     function defendReplaced(bytes32 order, uint32 zone, bytes calldata records, Inclusion calldata proof)
         external;

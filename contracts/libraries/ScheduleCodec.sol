@@ -319,6 +319,18 @@ library ScheduleCodec {
         return uint256(side == 0 ? valued : -valued);
     }
 
+    /// @notice The largest quantity, Wh. The entries have been read.
+    function largest(Scratch memory scratch, Record memory record) internal pure returns (uint256 wh) {
+        uint256 array = scratch.quantities;
+        uint256 entries = record.entries;
+        assembly ("memory-safe") {
+            for { let end := add(array, shl(5, entries)) } lt(array, end) { array := add(array, 0x20) } {
+                let quantity := mload(array)
+                if gt(quantity, wh) { wh := quantity }
+            }
+        }
+    }
+
     /// @notice The schedule's EIP-712 digest, which is its order hash. The entries have been read.
     function digest(Scratch memory scratch, Record memory record) internal pure returns (bytes32 hash) {
         uint256 words = scratch.structWords;

@@ -4,11 +4,13 @@ pragma solidity ^0.8.30;
 import {IClearing} from "../interfaces/IClearing.sol";
 import {Flex, Flexible} from "./Flexible.sol";
 import {Record, ScheduleCodec, Scratch, Totals} from "./ScheduleCodec.sol";
+import {SessionKeyLib} from "./SessionKey.sol";
 
-/// @dev An order that its trader signed, schedule or flexible.
+/// @dev An order that somebody signed, schedule or flexible. Whether it was the trader, or one who may sign for it, is for the reader to say.
 struct SignedOrder {
     bytes32 hash;
     address trader;
+    address signer;
     bytes32 replaces;
     uint256 side;
     uint256 quality;
@@ -27,7 +29,7 @@ library SignedRecords {
     uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
     uint256 private constant REPLACES_AT = 0x120;
 
-    /// @notice Reads the record at `at` of `data`. `BadSignature` unless its trader signed it.
+    /// @notice Reads the record at `at` of `data`. `BadSignature` if nobody can be told to have signed it.
     /// @param bound the largest quantity of a window that is not too much, Wh
     /// @param floor the lowest limit allowed of a flexible order, micro/kWh; those of schedules are the scratch's
     /// @param cap the highest
@@ -55,20 +57,19 @@ library SignedRecords {
             record.hash = ScheduleCodec.digest(scratch, record);
             (order.tooMuch, order.offLimits) = (totals.overBound, totals.offLimits);
         }
-        _requireSigned(record);
-        (order.hash, order.trader, order.flags) = (record.hash, record.trader, record.flags);
+        (order.trader, order.signer, order.flags) = (record.trader, _signerOf(record), record.flags);
+        bool byKey = order.signer != order.trader;
+        order.hash = byKey ? SessionKeyLib.orderHash(record.hash, order.signer) : record.hash;
         (order.side, order.quality) = (record.side, record.quality);
         (order.firstWindow, order.windows) = (record.firstWindow, record.entries);
         order.replaces = _replaces(scratch);
     }
 
-    function _requireSigned(Record memory record) private pure {
-        address signer = uint256(record.s) > HALF_ORDER
-            ? address(0)
-            : ecrecover(record.hash, uint8(record.v), record.r, record.s);
-        if (signer != record.trader || signer == address(0)) {
-            revert IClearing.BadSignature(signer, record.trader);
+    function _signerOf(Record memory record) private pure returns (address signer) {
+        if (uint256(record.s) <= HALF_ORDER) {
+            signer = ecrecover(record.hash, uint8(record.v), record.r, record.s);
         }
+        if (signer == address(0)) revert IClearing.BadSignature(signer, record.trader);
     }
 
     /// @dev What the last head read says, or zero.

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 from settlement.reference import eip712, flexible, schedule
+from settlement.reference.errors import InvalidSignature
 from settlement.reference.flexible import FlexibleSchedule, SignedFlexible
-from settlement.reference.record import Reader, read_head
+from settlement.reference.record import NO_ADDRESS, Reader, read_head
 from settlement.reference.schedule import Schedule, SignedSchedule
 
 Order = Schedule | FlexibleSchedule
@@ -19,8 +20,32 @@ def struct_hash(order: Order) -> bytes:
 
 
 def order_hash(separator: bytes, order: Order) -> bytes:
-    """The order's hash: the digest its trader signs."""
+    """The digest that is signed; where its trader signs it, the order's hash (`signed_hash`)."""
     return eip712.digest(separator, struct_hash(order))
+
+
+def signed_hash(separator: bytes, signed: SignedOrder) -> tuple[bytes, bytes]:
+    """The hash that a signed order goes by, and who signed it.
+
+    That is the digest where its trader signed; else the hash of digest and signer. So another signer's order
+    of the same words is another order, and nobody's signature stands in for another's. Where no signer can be
+    told it is the zero address, and the hash the digest.
+    """
+    return named(order_hash(separator, signed.schedule), signed)
+
+
+def named(digest: bytes, signed: SignedOrder) -> tuple[bytes, bytes]:
+    """As `signed_hash`, of an order whose digest is known."""
+    try:
+        signer = eip712.recover(digest, signed.signature)
+    except InvalidSignature:
+        return digest, NO_ADDRESS
+    return (digest if signer == signed.schedule.trader else keyed_hash(digest, signer)), signer
+
+
+def keyed_hash(digest: bytes, key: bytes) -> bytes:
+    """The hash of an order whose digest a session key signed."""
+    return eip712.keccak(digest + key)
 
 
 def cover(order: Order, buy_reserve: int, sell_reserve: int) -> int:

@@ -33,6 +33,31 @@ contract GasTest is MeteredDay {
         measureDay("wide", wide);
     }
 
+    /// What four orders of session keys take more than their accounts' own: the first of a key, and one of the day after.
+    function test_gas_of_session_keys_is_as_snapped() external {
+        uint256[4] memory owners = [SELLER, BUYER, SECOND_SELLER, SECOND_BUYER];
+        uint256[4] memory keys;
+        for (uint256 i; i < 4; ++i) {
+            keys[i] = 0x5E55 + i;
+            tradesFor[keys[i]] = vm.addr(owners[i]);
+            vm.prank(vm.addr(owners[i]));
+            exchange.grantKey(vm.addr(keys[i]), 0, 1, type(uint32).max, 1 << 90, DAY_BEGINS);
+        }
+        for (uint8 round; round < 2; ++round) {
+            uint24 epoch = openRound(round);
+            Order[] memory orders = fourOrders(keys);
+            bytes32[] memory hashes = commit(epoch, orders);
+            Posted memory posted = postedFor(orders);
+            vm.prank(operator);
+            exchange.postHeader(epoch, posted.qualityPotentials);
+            bytes memory call_ =
+                abi.encodeCall(IClearing.clear, (epoch, 0, posted, noCarry(), recordsOf(epoch, orders)));
+            string memory which = round == 0 ? "first" : "next";
+            measure(string.concat("clear_4_schedules_48_windows_keys_", which), operator, call_);
+            close(epoch, posted, carryAfter(orders, hashes));
+        }
+    }
+
     /// Contracts are as large as they were, and fit.
     function test_sizes_are_as_snapped() external {
         string[7] memory names = [
@@ -54,11 +79,7 @@ contract GasTest is MeteredDay {
     /// @dev Two sell to two, all 48 windows; everyone is metered beside what it traded.
     function measureDay(string memory who, uint256[4] memory keys) private {
         uint24 epoch = openRound(0);
-        Order[] memory orders = new Order[](4);
-        for (uint256 i; i < 4; ++i) {
-            orders[i] =
-                order(keys[i], uint8(1 - i % 2), 1000 + 10 * i, int256(150_000 - 10_000 * int256(1 - i % 2)));
-        }
+        Order[] memory orders = fourOrders(keys);
         bytes32[] memory hashes = commit(epoch, orders);
         Posted memory posted = postedFor(orders);
         vm.prank(operator);
@@ -71,6 +92,14 @@ contract GasTest is MeteredDay {
         measure(string.concat("close_zone_48_windows_", who), operator, call_);
         noteRound(epoch, posted);
         measureRun(who, keys);
+    }
+
+    function fourOrders(uint256[4] memory keys) private view returns (Order[] memory orders) {
+        orders = new Order[](4);
+        for (uint256 i; i < 4; ++i) {
+            orders[i] =
+                order(keys[i], uint8(1 - i % 2), 1000 + 10 * i, int256(150_000 - 10_000 * int256(1 - i % 2)));
+        }
     }
 
     function measureRun(string memory who, uint256[4] memory keys) private {

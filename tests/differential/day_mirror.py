@@ -31,6 +31,7 @@ from settlement.reference.exchange import Exchange
 from settlement.reference.posting import Posting
 from settlement.reference.prices import RoundPrices
 from settlement.reference.session import Grid
+from settlement.reference.session_key import Scope
 from settlement.reference.settlement import RunCarry, pack_tally
 from settlement.reference.statement import Statement
 
@@ -88,6 +89,12 @@ class DayMirror:
 
     def execute_withdrawal(self, _: int, account: bytes) -> Sent:
         return self.trees.admin, self._call("executeWithdrawal", account)
+
+    def grant_key(self, _: int, account: bytes, key: bytes, zone: int, scope: Scope) -> Sent:
+        return _signer(account), self._call("grantKey", key, zone, *vars(scope).values())
+
+    def revoke_key(self, _: int, account: bytes, key: bytes) -> Sent:
+        return _signer(account), self._call("revokeKey", key)
 
     # Trade ----------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from chain_world import (
     remember,
     running_world,
 )
+from key_draws import draw_keys, sign_by_some
 
 from settlement.chain import operator
 from settlement.chain.books import Session
@@ -149,8 +150,10 @@ def draw_book(world: World, session: Session, data: st.DataObject) -> list[Signe
     rng = Random(data.draw(SEEDS, label="seed"))
     count = data.draw(st.sampled_from([16, 24, 24, 5, 0]), label="orders")
     told = [random_order(rng, session, nonce) for nonce in range(count)]
-    orders = acceptable(world, session, [world.sign(order) for order in told])
+    draw_keys(world, rng, both, session.params.gate, DEADLINE)
+    orders = acceptable(world, session, [sign_by_some(world, rng, order) for order in told])
     remember(world, orders)
+    draw_keys(world, rng, both, session.params.gate, DEADLINE)
     return orders
 
 

@@ -57,7 +57,7 @@ class WrongSigner(Refused):
 
 
 class BadSignature(Refused):
-    """A schedule's signature is not its trader's: (signer, trader)."""
+    """An order's signature is neither its trader's nor that of a session key of it: (signer, trader)."""
 
 
 class Expired(Refused):
@@ -66,6 +66,22 @@ class Expired(Refused):
 
 class InvalidAccountNonce(Refused):
     """An account's messages are used in the order of their nonces, from 0: (account, expected)."""
+
+
+class BadKey(Refused):
+    """No session key can be the zero address or a member: (key)."""
+
+
+class BadScope(Refused):
+    """A field of a session key's scope makes no sense: (field)."""
+
+
+class KeyEnded(Refused):
+    """A session key that was revoked or has expired cannot be granted again: (account, key)."""
+
+
+class KeyNotGranted(Refused):
+    """The account never granted the session key, or revoked it already: (account, key)."""
 
 
 class QuorumNotReached(Refused):

@@ -3,8 +3,8 @@
 A method is one transaction: it takes the time as `now`, changes `state` and appends to `events`, or raises a
 `Refused` and leaves both as they were. Bases, one concern each, as in the contract:
 
-    Core <- Emergency <- Accounts <- Tokens <- Auction <- Clearing <- Closing <- Omission <- Registry
-        <- Metering <- Holdings <- Settling <- Delivering <- Correcting <- Challenging <- Exchange
+    Core <- Emergency <- Accounts <- Keys <- Tokens <- Auction <- Clearing <- Closing <- Omission
+        <- Registry <- Metering <- Holdings <- Settling <- Delivering <- Correcting <- Challenging <- Exchange
 
 Who may send what (operator, oracle, administrator) is the shell's business and not modelled; who signed is.
 

@@ -4,12 +4,11 @@
 
 from dataclasses import dataclass, replace
 
-from settlement.reference import accounts, clearing, eip712, orders
+from settlement.reference import accounts, clearing, orders, session_key
 from settlement.reference.accounts import Cash
 from settlement.reference.clearing import Carry, Fill, Header, Market, ZonePosting, check_length
 from settlement.reference.errors import (
     BadSignature,
-    InvalidSignature,
     NotSubmitted,
     OperatorMayNotTrade,
     QuantityOverflow,
@@ -106,14 +105,14 @@ class Clearing(Auction):
 
     def _clear_order(self, under: Context, carry: Carry, signed: SignedOrder) -> Carry:
         order = signed.schedule
-        order_hash = orders.order_hash(self.separator, order)
-        _check_signer(order_hash, signed)
+        order_hash, signer = orders.signed_hash(self.separator, signed)
+        self._check_signer(under, order, signer)
         self._check_trader(order, order_hash)
         clearing.check_order(under.market, order_hash, order)
         carry = clearing.read_hash(carry, order_hash, signed.submitted)
         if signed.submitted and self.state.submitted.get(order_hash) != under.record.epoch:
             raise NotSubmitted(order_hash)
-        reason = self._admit(under, order)
+        reason = self._admit(under, order, signer)
         if reason:
             if isinstance(signed, SignedFlexible) and any(signed.shares_wh):
                 raise SplitOutOfRange(order_hash)
@@ -123,6 +122,12 @@ class Clearing(Auction):
         carry, fills = clearing.fill_order(*args)
         self._book(under, order, order_hash, fills)
         return carry
+
+    def _check_signer(self, under: Context, order: Order, signer: bytes) -> None:
+        """BadSignature unless the trader signed, or a key that it ever granted."""
+        gate = under.record.params.gate
+        if signer == NO_ADDRESS or not session_key.signs_for(self.state.keys, order.trader, signer, gate):
+            raise BadSignature(signer, order.trader)
 
     def _check_trader(self, order: Order, order_hash: bytes) -> None:
         """What the operator may not let into a book."""
@@ -138,9 +143,9 @@ class Clearing(Auction):
         """The account's cash with the results of earlier sessions folded in."""
         return replace(self.cash(now, account), epoch=epoch)
 
-    def _admit(self, under: Context, order: Order) -> int:
-        """Sets the order's cover aside, and remembers whom it earns for; or the reason why it may not
-        trade.
+    def _admit(self, under: Context, order: Order, signer: bytes) -> int:
+        """Sets the order's cover aside, and remembers whom it earns for, or what its key used; or the reason
+        why it may not trade. A key's scope is the last to be looked at: what fills zero uses none of it.
         """
         params, epoch = under.record.params, under.record.epoch
         cash = self._in_session(under.now, order.trader, epoch)
@@ -150,12 +155,25 @@ class Clearing(Auction):
         promised = request.amount_nano if request and request.epoch < epoch else 0
         gift = self.state.gifts.get((epoch, order.trader))
         named = self.state.members.get(order.beneficiary)
-        wrong = accounts.wrong_beneficiary(order, named, gift.beneficiary if gift else None)
+        by_key = signer != order.trader
+        wrong = not by_key and accounts.wrong_beneficiary(order, named, gift.beneficiary if gift else None)
         reason = accounts.refusal(member, order, cash, promised, cover, wrong)
+        if by_key and not reason:
+            reason = self._use_key(under, order, signer)
         if not reason:
             self.write_cash(order.trader, accounts.lock(cash, cover))
             if order.beneficiary != NO_ADDRESS:
                 self.state.gifts[(epoch, order.trader)] = gift or Gift(order.beneficiary)
+        return reason
+
+    def _use_key(self, under: Context, order: Order, signer: bytes) -> int:
+        """Counts the order against its key's scope, or says why it is not within."""
+        epoch, gate = under.record.epoch, under.record.params.gate
+        place = (order.trader, signer)
+        use = self.key_use(under.now, *place)
+        reason, after = session_key.apply(self.state.keys[place], use, order, epoch, gate)
+        if not reason:
+            self.state.key_uses[place] = after
         return reason
 
     def _book(self, under: Context, order: Order, order_hash: bytes, fills: list[Fill]) -> None:
@@ -208,13 +226,3 @@ class Clearing(Auction):
             round=record.params.round,
             side=CLAIM if order.side == BUY else OBLIGATION,
         )
-
-
-def _check_signer(order_hash: bytes, signed: SignedOrder) -> None:
-    """BadSignature unless it is the trader's; of nobody, the zero address, where no signer can be told."""
-    try:
-        signer = eip712.recover(order_hash, signed.signature)
-    except InvalidSignature:
-        signer = NO_ADDRESS
-    if signer != signed.schedule.trader or signer == NO_ADDRESS:
-        raise BadSignature(signer, signed.schedule.trader)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from settlement.reference.accounts import Member
 from settlement.reference.reading import Reading
 from settlement.reference.session import Grid, SessionParams
+from settlement.reference.session_key import Scope
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,20 @@ class WithdrawalRequested(Event):
 class Withdrawn(Event):
     account: bytes
     amount_nano: int
+
+
+@dataclass(frozen=True)
+class KeyGranted(Event):
+    account: bytes
+    key: bytes
+    zone: int
+    scope: Scope
+
+
+@dataclass(frozen=True)
+class KeyRevoked(Event):
+    account: bytes
+    key: bytes
 
 
 @dataclass(frozen=True)

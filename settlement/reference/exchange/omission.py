@@ -6,7 +6,7 @@ the order was taken back or replaced. What it pays comes from its session's bond
 
 from dataclasses import replace
 
-from settlement.reference import accounts, clearing, eip712, membership, orders, receipts
+from settlement.reference import accounts, clearing, eip712, membership, orders, receipts, session_key
 from settlement.reference.closing import Commitment
 from settlement.reference.errors import (
     AlreadyClaimed,
@@ -19,6 +19,7 @@ from settlement.reference.errors import (
     ForeignReceipt,
     ForeignZone,
     GateClosed,
+    KeyEnded,
     MalformedRecord,
     NoBond,
     NoClaim,
@@ -50,7 +51,7 @@ from settlement.reference.flexible import SignedFlexible
 from settlement.reference.membership import Absence, Inclusion
 from settlement.reference.orders import Order, SignedOrder
 from settlement.reference.receipts import Cancel, Receipt, SignedReceipt
-from settlement.reference.record import NO_HASH
+from settlement.reference.record import NO_ADDRESS, NO_HASH
 from settlement.units import floor_div
 
 DEFENCE_S = 86_400
@@ -72,15 +73,23 @@ class Omission(Closing):
         found = self.require_stage(now, session, Stage.OPEN)
         if now >= found.params.gate:
             raise GateClosed(session, found.params.gate)
-        signed, order_hash = self._read_one(session, zone, record)
+        signed, order_hash, signer = self._read_one(session, zone, record)
+        self._require_counting(found, signed.schedule.trader, signer)
         self._check_clearable(session, zone, order_hash, signed)
         if not signed.submitted:
             raise NotFlagged(order_hash)
         if order_hash in self.state.submitted:
             raise AlreadySubmitted(order_hash)
-        self._take_place(found, signed.schedule, order_hash)
+        by_key = signer != signed.schedule.trader
+        self._take_place(found, signed.schedule, order_hash, by_key)
         self.state.submitted[order_hash] = found.epoch
+        self.state.keyed |= {order_hash} if by_key else set()
         self.emit(events.OrderSubmitted(session, zone, order_hash, record))
+
+    def _require_counting(self, found: SessionRecord, trader: bytes, signer: bytes) -> None:
+        """KeyEnded for a key whose orders would fill zero: it takes no place from its account."""
+        if signer != trader and not self.state.keys[(trader, signer)].counts_at(found.params.gate):
+            raise KeyEnded(trader, signer)
 
     def _check_clearable(self, session: bytes, zone: int, order_hash: bytes, signed: SignedOrder) -> None:
         """What would make clearing stumble, and so the session void."""
@@ -100,15 +109,18 @@ class Omission(Closing):
         if isinstance(signed, SignedFlexible) and any(signed.shares_wh):
             raise SplitOutOfRange(order_hash)
 
-    def _take_place(self, found: SessionRecord, order: Order, order_hash: bytes) -> None:
-        """Whoever holds an older order of the trader cannot keep its place from its next one."""
+    def _take_place(self, found: SessionRecord, order: Order, order_hash: bytes, by_key: bool) -> None:
+        """Whoever holds an older order of the trader cannot keep its place from its next one. No session key
+        takes it from an order that the trader signed itself.
+        """
         place = (found.epoch, order.trader, order.side)
         earlier = self.state.places.get(place)
         self.state.places[place] = order_hash
         if earlier is not None:
-            if order.replaces != earlier:
+            if order.replaces != earlier or (by_key and earlier not in self.state.keyed):
                 raise SubmissionTaken(order.trader, earlier)
             del self.state.submitted[earlier]
+            self.state.keyed -= {earlier}
             self.emit(events.SubmissionReplaced(order.session, earlier))
             return
         zone = (found.epoch, order.zone)
@@ -125,7 +137,7 @@ class Omission(Closing):
     ) -> None:
         """In a proved session: an order that has a receipt and is not under the root."""
         self._require_claimable(now, session, Stage.PROVED)
-        signed, order_hash = self._read_one(session, zone, record)
+        signed, order_hash, _ = self._read_one(session, zone, record)
         self._require_receipt(session, order_hash, receipt)
         book = self.book(session, zone)
         if not membership.lacks(book.count, book.root, order_hash, proof):
@@ -144,8 +156,8 @@ class Omission(Closing):
         receipt: SignedReceipt,
     ) -> None:
         """In a proved session: an order under the root, though its cancel has a receipt."""
-        signed, order_hash = self._read_included(now, session, zone, record, proof)
-        digest = self._require_cancel(session, order_hash, signed.schedule.trader, cancel)
+        signed, order_hash, signer = self._read_included(now, session, zone, record, proof)
+        digest = self._require_cancel(session, order_hash, signed.schedule.trader, signer, cancel)
         self._require_receipt(session, digest, receipt)
         self._open_claim(session, signed.schedule, order_hash, ClaimKind.WRONGLY_INCLUDED)
 
@@ -161,9 +173,10 @@ class Omission(Closing):
         receipt: SignedReceipt,
     ) -> None:
         """In a proved session: an order under the root, though one that replaces it has a receipt."""
-        signed, order_hash = self._read_included(now, session, zone, record, proof)
-        other, other_hash = self._read_one(session, zone, replacement)
-        _require_replacing(other.schedule, other_hash, order_hash, signed.schedule.trader)
+        signed, order_hash, signer = self._read_included(now, session, zone, record, proof)
+        other, other_hash, by, after = self._read(session, zone, replacement, 0)
+        _require_end(replacement, after)
+        _require_replacing(other.schedule, other_hash, by, order_hash, signed.schedule.trader, signer)
         self._require_receipt(session, other_hash, receipt)
         self._open_claim(session, signed.schedule, order_hash, ClaimKind.WRONGLY_INCLUDED)
 
@@ -171,7 +184,7 @@ class Omission(Closing):
     def claim_void(self, now: int, session: bytes, zone: int, record: bytes, receipt: SignedReceipt) -> None:
         """In a void session: an order that has a receipt."""
         self._require_claimable(now, session, Stage.VOID)
-        signed, order_hash = self._read_one(session, zone, record)
+        signed, order_hash, _ = self._read_one(session, zone, record)
         self._require_receipt(session, order_hash, receipt)
         self._open_claim(session, signed.schedule, order_hash, ClaimKind.VOID, by_receipt=True)
 
@@ -179,7 +192,7 @@ class Omission(Closing):
     def claim_committed(self, now: int, session: bytes, zone: int, record: bytes, proof: Inclusion) -> None:
         """In a void session: an order under the root."""
         self._require_claimable(now, session, Stage.VOID)
-        signed, order_hash = self._read_one(session, zone, record)
+        signed, order_hash, _ = self._read_one(session, zone, record)
         self._require_included(session, zone, order_hash, proof)
         self._open_claim(session, signed.schedule, order_hash, ClaimKind.VOID)
 
@@ -187,21 +200,21 @@ class Omission(Closing):
     def claim_submitted(self, now: int, session: bytes, zone: int, record: bytes) -> None:
         """In a void session: an order that was submitted on chain."""
         self._require_claimable(now, session, Stage.VOID)
-        signed, order_hash = self._read_one(session, zone, record)
+        signed, order_hash, _ = self._read_one(session, zone, record)
         if self.state.submitted.get(order_hash) != self.session(session).epoch:
             raise NotForced(order_hash)
         self._open_claim(session, signed.schedule, order_hash, ClaimKind.VOID)
 
     def _read_included(
         self, now: int, session: bytes, zone: int, record: bytes, proof: Inclusion
-    ) -> tuple[SignedOrder, bytes]:
-        """An order of a proved session that was cleared of the operator's own will."""
+    ) -> tuple[SignedOrder, bytes, bytes]:
+        """An order of a proved session that was cleared of the operator's own will, its hash and signer."""
         self._require_claimable(now, session, Stage.PROVED)
-        signed, order_hash = self._read_one(session, zone, record)
+        signed, order_hash, signer = self._read_one(session, zone, record)
         self._require_included(session, zone, order_hash, proof)
         if order_hash in self.state.submitted:
             raise Forced(order_hash)
-        return signed, order_hash
+        return signed, order_hash, signer
 
     def _require_claimable(self, now: int, session: bytes, stage: Stage) -> None:
         self.require_running(now)
@@ -232,8 +245,8 @@ class Omission(Closing):
     def defend_cancelled(self, now: int, order_hash: bytes, zone: int, records: bytes, cancel: bytes) -> None:
         """The trader took the order back, or the last of those that replaced it."""
         claim, session = self._require_defensible(now, order_hash)
-        last = self._follow_replacements(claim, session, order_hash, zone, records)
-        self._require_cancel(session, last, claim.trader, cancel)
+        last, signer = self._follow_replacements(claim, session, order_hash, zone, records)
+        self._require_cancel(session, last, claim.trader, signer, cancel)
         self._defeat(session, claim, order_hash)
 
     @transaction
@@ -246,7 +259,7 @@ class Omission(Closing):
         claimed, so that its trader is paid for it instead of for all.
         """
         claim, session = self._require_defensible(now, order_hash)
-        last = self._follow_replacements(claim, session, order_hash, zone, records)
+        last, _ = self._follow_replacements(claim, session, order_hash, zone, records)
         if last == order_hash:
             raise NoReplacement(order_hash)
         if claim.kind is not ClaimKind.VOID:
@@ -274,14 +287,18 @@ class Omission(Closing):
 
     def _follow_replacements(
         self, claim: Claim, session: bytes, order_hash: bytes, zone: int, records: bytes
-    ) -> bytes:
-        """The order that stands for the claimed one after its trader's replacements."""
-        last, at = order_hash, 0
+    ) -> tuple[bytes, bytes]:
+        """The order that stands for the claimed one after its trader's replacements, and who signed it.
+
+        The first record may be the claimed order itself, to show which key signed it.
+        """
+        last, signer, at = order_hash, claim.trader, 0
         while at < len(records):
-            signed, found, at = self._read(session, zone, records, at)
-            _require_replacing(signed.schedule, found, last, claim.trader)
-            last = found
-        return last
+            signed, found, by, at = self._read(session, zone, records, at)
+            if found != last:
+                _require_replacing(signed.schedule, found, by, last, claim.trader, signer)
+            last, signer = found, by
+        return last, signer
 
     def _defeat(self, session: bytes, claim: Claim, order_hash: bytes) -> None:
         self.state.claims[order_hash] = replace(claim, stage=ClaimStage.DEFEATED)
@@ -377,32 +394,47 @@ class Omission(Closing):
         if signer != params.receipt_signer:
             raise ForeignReceipt(signer, params.receipt_signer)
 
-    def _require_cancel(self, session: bytes, order_hash: bytes, trader: bytes, signature: bytes) -> bytes:
-        """The digest of the order's cancel, which its trader signed."""
+    def _require_cancel(
+        self, session: bytes, order_hash: bytes, trader: bytes, order_signer: bytes, signature: bytes
+    ) -> bytes:
+        """The digest of the order's cancel, by who may take it back."""
         digest = receipts.digest(self.separator, Cancel(order_hash, session))
         signer = eip712.recover(digest, signature)
-        if signer != trader:
+        if not session_key.may_take_back(signer, trader, order_signer):
             raise WrongSigner(signer, trader)
         return digest
 
-    def _read(self, session: bytes, zone: int, data: bytes, at: int) -> tuple[SignedOrder, bytes, int]:
-        """The order at a place of the records, its hash, and the next place."""
+    def _read(self, session: bytes, zone: int, data: bytes, at: int) -> tuple[SignedOrder, bytes, bytes, int]:
+        """The order at a place of the records, its hash, who signed it, and the next place."""
         kind = self.session(session).params.kind
         signed, after = orders.decode(data, at, session, kind, zone)
-        order_hash = orders.order_hash(self.separator, signed.schedule)
-        signer = eip712.recover(order_hash, signed.signature)
-        if signer != signed.schedule.trader:
+        order_hash, signer = orders.signed_hash(self.separator, signed)
+        if signer == NO_ADDRESS:
             raise BadSignature(signer, signed.schedule.trader)
-        return signed, order_hash, after
+        return signed, order_hash, signer, after
 
-    def _read_one(self, session: bytes, zone: int, data: bytes) -> tuple[SignedOrder, bytes]:
-        """The order of exactly one record."""
-        signed, order_hash, after = self._read(session, zone, data, 0)
-        if after != len(data):
-            raise MalformedRecord(after)
-        return signed, order_hash
+    def _read_one(self, session: bytes, zone: int, data: bytes) -> tuple[SignedOrder, bytes, bytes]:
+        """The order of exactly one record, its hash, and who signed it.
+
+        BadSignature unless its trader did, or a key that it had granted by the gate.
+        """
+        signed, order_hash, signer, after = self._read(session, zone, data, 0)
+        _require_end(data, after)
+        trader, gate = signed.schedule.trader, self.session(session).params.gate
+        if not session_key.signs_for(self.state.keys, trader, signer, gate):
+            raise BadSignature(signer, trader)
+        return signed, order_hash, signer
 
 
-def _require_replacing(order: Order, order_hash: bytes, replaced: bytes, trader: bytes) -> None:
-    if order.replaces != replaced or order.trader != trader:
+def _require_end(data: bytes, after: int) -> None:
+    if after != len(data):
+        raise MalformedRecord(after)
+
+
+def _require_replacing(
+    order: Order, order_hash: bytes, by: bytes, replaced: bytes, trader: bytes, signer: bytes
+) -> None:
+    """NotReplacing unless an order signed `by` somebody takes back the one that `signer` signed."""
+    replaces = order.replaces == replaced and order.trader == trader
+    if not replaces or not session_key.may_take_back(by, trader, signer):
         raise NotReplacing(order_hash, replaced)

@@ -11,6 +11,7 @@ from settlement.reference.gift import Gift
 from settlement.reference.posting import Posting
 from settlement.reference.reading import Reading
 from settlement.reference.session import Grid, SessionParams
+from settlement.reference.session_key import KeyUse, SessionKey
 
 
 class Stage(Enum):
@@ -222,6 +223,10 @@ class State:
     requests: dict[bytes, Request] = field(default_factory=dict)
     nonces: dict[bytes, int] = field(default_factory=dict)
     """Messages each account has had relayed."""
+    keys: dict[tuple[bytes, bytes], SessionKey] = field(default_factory=dict)
+    """Session keys ever granted, by account and key."""
+    key_uses: dict[tuple[bytes, bytes], KeyUse] = field(default_factory=dict)
+    """By account and key."""
     accepted: dict[tuple[bytes, bytes, int], int] = field(default_factory=dict)
     """Wh that a recipient agreed to take, by recipient, sender and product."""
     allowances: dict[tuple[bytes, bytes, int], int] = field(default_factory=dict)
@@ -252,6 +257,8 @@ class State:
     """Who ever donated a sale that is paid on delivery."""
     submitted: dict[bytes, int] = field(default_factory=dict)
     """Orders submitted on chain: the epoch of each hash."""
+    keyed: frozenset[bytes] = frozenset()
+    """Those of them that a session key signed."""
     submissions: dict[tuple[int, int], int] = field(default_factory=dict)
     """How many were submitted, by epoch and zone."""
     postings: dict[tuple[int, int], Posting] = field(default_factory=dict)

@@ -11,8 +11,8 @@ from settlement.reference.errors import (
     WrongRecipient,
 )
 from settlement.reference.exchange import events
-from settlement.reference.exchange.accounts import Accounts
 from settlement.reference.exchange.core import transaction
+from settlement.reference.exchange.keys import Keys
 from settlement.reference.exchange.state import RunStage, SessionRecord, Stage
 from settlement.reference.messages import Acceptance, Transfer
 from settlement.reference.product_id import CERTIFICATE, CLAIM, ENERGY, ProductId
@@ -22,7 +22,7 @@ UNLIMITED = (1 << 256) - 1
 """An allowance that is not used up."""
 
 
-class Tokens(Accounts):
+class Tokens(Keys):
     """Wh throughout."""
 
     # Lanes ------------------------------------------------------------------------------------------------

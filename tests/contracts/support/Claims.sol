@@ -193,7 +193,7 @@ abstract contract Claims is Market {
 
     /// @dev Pays the claim: the trader gets `amount`, the vault keeps what it had.
     function requirePays(uint24 epoch, Order memory o, uint256 amount) internal {
-        address trader = vm.addr(o.key);
+        address trader = traderOf(o.key);
         (int256 before, uint256 vault) = (freeOf(trader), token.balanceOf(address(exchange)));
         exchange.payClaim(hashOf(epoch, o));
         eq(freeOf(trader), before + int256(amount), "paid");

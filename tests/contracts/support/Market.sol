@@ -57,6 +57,9 @@ abstract contract Market is World {
     RoundPrices[] private _rounds;
     mapping(uint256 round => uint256 place) private _placeOf;
 
+    /// @dev For whom a session key signs, where it does: the orders of such a key are that account's.
+    mapping(uint256 key => address account) internal tradesFor;
+
     /// @dev Crossing of one window: the interval of clearing prices, and who trades at its middle.
     struct Crossing {
         int256 lo;
@@ -69,6 +72,18 @@ abstract contract Market is World {
     }
 
     // --- orders
+
+    /// @dev Whose the orders are that a key signs.
+    function traderOf(uint256 key) internal view returns (address account) {
+        account = tradesFor[key];
+        if (account == address(0)) account = vm.addr(key);
+    }
+
+    /// @dev An order of a session key goes by the hash of its digest and the key.
+    function namedBy(uint256 key, bytes32 digest) private view returns (bytes32) {
+        if (tradesFor[key] == address(0)) return digest;
+        return keccak256(abi.encodePacked(digest, vm.addr(key)));
+    }
 
     function order(uint256 key, uint8 side, uint256 wh, int256 limit) internal view returns (Order memory o) {
         (o.key, o.side, o.firstWindow, o.nonce) = (key, side, DAY, 1);
@@ -105,12 +120,12 @@ abstract contract Market is World {
         (list[0], list[1], list[2]) = (a, b, c);
     }
 
-    function orderStruct(bytes32 session, Order memory o) internal pure returns (bytes32) {
+    function orderStruct(bytes32 session, Order memory o) internal view returns (bytes32) {
         return keccak256(
             bytes.concat(
                 abi.encode(
                     SCHEDULE_TYPE_HASH,
-                    vm.addr(o.key),
+                    traderOf(o.key),
                     session,
                     o.zone,
                     o.side,
@@ -129,26 +144,30 @@ abstract contract Market is World {
         );
     }
 
-    function hashOf(uint24 epoch, Order memory o) internal view returns (bytes32) {
+    function digestOf(uint24 epoch, Order memory o) internal view returns (bytes32) {
         (bytes32 session,) = exchange.sessionOf(epoch);
         return digestOf(orderStruct(session, o));
     }
 
+    function hashOf(uint24 epoch, Order memory o) internal view returns (bytes32) {
+        return namedBy(o.key, digestOf(epoch, o));
+    }
+
     function recordOf(uint24 epoch, Order memory o) internal view returns (bytes memory record) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(o.key, hashOf(epoch, o));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(o.key, digestOf(epoch, o));
         return packRecord(o, v, r, s);
     }
 
     function packRecord(Order memory o, uint8 v, bytes32 r, bytes32 s)
         internal
-        pure
+        view
         returns (bytes memory record)
     {
         uint8 flags = o.side | (v - 27) << 1;
         if (o.replaces != 0) flags |= 4;
         if (o.beneficiary != address(0)) flags |= 8;
         record = abi.encodePacked(
-            vm.addr(o.key), flags, o.quality, o.firstWindow, uint8(o.quantityWh.length), o.nonce, r, s
+            traderOf(o.key), flags, o.quality, o.firstWindow, uint8(o.quantityWh.length), o.nonce, r, s
         );
         if (o.replaces != 0) record = bytes.concat(record, o.replaces);
         if (o.beneficiary != address(0)) record = bytes.concat(record, bytes20(o.beneficiary));
@@ -169,20 +188,24 @@ abstract contract Market is World {
     }
 
     function hashOf(uint24 epoch, Flexibly memory o) internal view returns (bytes32) {
+        return namedBy(o.key, digestOf(epoch, o));
+    }
+
+    function digestOf(uint24 epoch, Flexibly memory o) internal view returns (bytes32) {
         (bytes32 session,) = exchange.sessionOf(epoch);
         bytes memory head =
-            abi.encode(FLEXIBLE_TYPE_HASH, vm.addr(o.key), session, o.zone, o.side, o.kind, o.firstWindow);
+            abi.encode(FLEXIBLE_TYPE_HASH, traderOf(o.key), session, o.zone, o.side, o.kind, o.firstWindow);
         bytes memory tail =
             abi.encode(o.shares.length, o.nonce, bytes32(0), o.beneficiary, o.energyWh, o.maxWh, o.limit);
         return digestOf(keccak256(bytes.concat(head, tail)));
     }
 
     function recordOf(uint24 epoch, Flexibly memory o) internal view returns (bytes memory record) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(o.key, hashOf(epoch, o));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(o.key, digestOf(epoch, o));
         uint8 flags = o.side | (v - 27) << 1 | 16;
         if (o.beneficiary != address(0)) flags |= 8;
         record = abi.encodePacked(
-            vm.addr(o.key), flags, uint8(0), o.firstWindow, uint8(o.shares.length), o.nonce, r, s
+            traderOf(o.key), flags, uint8(0), o.firstWindow, uint8(o.shares.length), o.nonce, r, s
         );
         if (o.beneficiary != address(0)) record = bytes.concat(record, bytes20(o.beneficiary));
         record = bytes.concat(record, bytes4(o.energyWh), bytes4(o.maxWh), bytes4(uint32(o.limit)));
