@@ -81,13 +81,16 @@ class Anvil:
         no_mining: bool = False,
         state: Path | None = None,
         log: Path | None = None,
+        folder: Path | None = None,
         extra: Sequence[str] = (),
     ) -> None:
-        """Port 0 is any free one; `state` is a file read at the start and written at the stop."""
+        """Port 0 is any free one; `state` is a file read at the start and written at the stop; `folder` is
+        for its socket and log, a temporary one if none is named.
+        """
         self.port = port
         self.chain_id = chain_id
         self.accounts = accounts
-        self._folder = Path(tempfile.mkdtemp(prefix="trellis-anvil-"))
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="trellis-anvil-"))
         self.ipc_path = self._folder / "anvil.ipc"
         self._states = self._folder / "states"
         self.log = log or self._folder / "anvil.log"
@@ -106,6 +109,11 @@ class Anvil:
         ]
 
     @property
+    def command(self) -> list[str]:
+        """What starts it; somebody else may."""
+        return [str(find_anvil()), "--port", str(self.port), *self._options]
+
+    @property
     def rpc_url(self) -> str:
         return f"http://{HOST}:{self.port}"
 
@@ -114,14 +122,13 @@ class Anvil:
         return development_keys(self.accounts)
 
     def start(self) -> Self:
-        if self.port and _taken(self.port):
+        if self.port and port_taken(self.port):
             raise InputError(f"port {self.port} is taken: stop what listens there, or choose another port")
-        command = [str(find_anvil()), "--port", str(self.port), *self._options]
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("wb") as output:
             # A session of its own: Ctrl-C reaches us, and we stop it in order.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
         try:
             self._wait_until_it_answers()
@@ -179,7 +186,8 @@ class Anvil:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _taken(port: int) -> bool:
+def port_taken(port: int) -> bool:
+    """Whether something listens on this machine's port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

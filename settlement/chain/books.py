@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
+from settlement.chain import packed
 from settlement.chain.errors import UnacceptableOrder
 from settlement.chain.exchange import Account
 from settlement.reference import accounts as rules
-from settlement.reference import clearing, eip712, merkle, orders
+from settlement.reference import clearing, merkle, session_key
 from settlement.reference.accounts import Member
 from settlement.reference.clearing import Market
 from settlement.reference.closing import Commitment
@@ -23,6 +25,7 @@ from settlement.reference.flexible import FlexibleSchedule
 from settlement.reference.orders import Order, SignedOrder
 from settlement.reference.record import BUY, NO_ADDRESS
 from settlement.reference.session import Grid, SessionParams, session_id
+from settlement.reference.session_key import NO_KEYS, NOT_USED, KeyRing, Place
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,11 @@ class Session:
     params: SessionParams
     grid: Grid
 
-    @property
+    @cached_property
     def id(self) -> bytes:
         return session_id(self.params)
 
-    @property
+    @cached_property
     def market(self) -> Market:
         return Market(self.params, self.grid)
 
@@ -48,6 +51,8 @@ class ZoneBook:
 
     orders: tuple[SignedOrder, ...] = ()
     hashes: tuple[bytes, ...] = ()
+    keys: Mapping[bytes, bytes] = field(default_factory=dict, compare=False)
+    """The session key that signed an order, by its hash, where its trader did not."""
 
     @property
     def commitment(self) -> Commitment:
@@ -80,8 +85,37 @@ class SealedBook:
         found |= {order.schedule.beneficiary for order in self.orders}
         return sorted(found - {NO_ADDRESS})
 
+    def session_keys(self) -> list[Place]:
+        """Whose keys signed some of the orders."""
+        each = (
+            zip(book.orders, book.hashes, [book.keys] * len(book.orders), strict=True) for book in self.zones
+        )
+        return sorted({(o.schedule.trader, keys[h]) for zone in each for o, h, keys in zone if h in keys})
+
 
 # Sealing ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Named:
+    """An order with the hash it goes by and who signed it."""
+
+    order: SignedOrder
+    hash: bytes
+    signer: bytes
+
+    @property
+    def by_key(self) -> bool:
+        return self.signer != self.order.schedule.trader
+
+    @property
+    def place(self) -> Place:
+        return self.order.schedule.trader, self.signer
+
+
+def name(separator: bytes, order: SignedOrder) -> Named:
+    """The order by its hash."""
+    return Named(order, *packed.signed_hash(separator, order))
 
 
 def seal(
@@ -89,26 +123,48 @@ def seal(
     session: Session,
     given: Sequence[SignedOrder],
     members: Mapping[bytes, Member | None],
+    ring: KeyRing = NO_KEYS,
 ) -> SealedBook:
     """The books of these orders. UnacceptableOrder for the first that the contract would revert on."""
-    hashed = {orders.order_hash(separator, order.schedule): order for order in given}
+    return seal_named(session, [name(separator, order) for order in given], members, ring)
+
+
+def seal_named(
+    session: Session, given: Sequence[Named], members: Mapping[bytes, Member | None], ring: KeyRing = NO_KEYS
+) -> SealedBook:
+    """As `seal`, of orders whose hashes are known."""
+    hashed = {one.hash: one for one in given}
     if len(hashed) != len(given):
-        twice = Counter(orders.order_hash(separator, order.schedule) for order in given)
+        twice = Counter(one.hash for one in given)
         raise UnacceptableOrder(twice.most_common(1)[0][0], "it is there twice")
-    by_zone: dict[int, list[bytes]] = {zone: [] for zone in range(session.grid.zones)}
+    by_zone: dict[int, list[Named]] = {zone: [] for zone in range(session.grid.zones)}
     for order_hash in sorted(hashed):
-        order = hashed[order_hash]
-        check_order(session, order_hash, order, members.get(order.schedule.trader))
-        by_zone[order.schedule.zone].append(order_hash)
-    books = [ZoneBook(tuple(hashed[one] for one in hashes), tuple(hashes)) for hashes in by_zone.values()]
+        one = hashed[order_hash]
+        schedule = one.order.schedule
+        check_order(session, one, members.get(schedule.trader), ring)
+        by_zone[schedule.zone].append(one)
+    books = [_book(each) for each in by_zone.values()]
     for book in books:
         _check_lanes(book, members)
     return SealedBook(tuple(books))
 
 
-def check_order(session: Session, order_hash: bytes, order: SignedOrder, member: Member | None) -> None:
+def _book(each: Sequence[Named]) -> ZoneBook:
+    keys = {one.hash: one.signer for one in each if one.by_key}
+    return ZoneBook(tuple(one.order for one in each), tuple(one.hash for one in each), keys)
+
+
+def check_order(session: Session, one: Named, member: Member | None, ring: KeyRing = NO_KEYS) -> None:
     """UnacceptableOrder if the contract would revert on this order in this session."""
-    one = order.schedule
+    check_terms(session, one.hash, one.order.schedule, member)
+    if not any(one.signer):
+        raise UnacceptableOrder(one.hash, "InvalidSignature")
+    if not session_key.signs_for(ring.keys, *one.place, session.params.gate):
+        raise UnacceptableOrder(one.hash, "neither its trader nor a session key of it signed it")
+
+
+def check_terms(session: Session, order_hash: bytes, one: Order, member: Member | None) -> None:
+    """UnacceptableOrder if the contract would revert on it whoever signed it."""
     if (one.session, one.kind) != (session.id, session.params.kind) or one.zone >= session.grid.zones:
         raise UnacceptableOrder(order_hash, "it is of another session, kind or grid")
     if member is None or not rules.may_trade(member, one.kind, one.side):
@@ -117,11 +173,8 @@ def check_order(session: Session, order_hash: bytes, order: SignedOrder, member:
         raise UnacceptableOrder(order_hash, f"its account's lanes hold {member.widest_wh} Wh")
     try:
         clearing.check_order(session.market, order_hash, one)
-        signer = eip712.recover(order_hash, order.signature)
     except Refused as cause:
         raise UnacceptableOrder(order_hash, type(cause).__name__) from cause
-    if signer != one.trader:
-        raise UnacceptableOrder(order_hash, "another account than its trader signed it")
 
 
 def _check_lanes(book: ZoneBook, members: Mapping[bytes, Member | None]) -> None:
@@ -157,28 +210,37 @@ Reasons = tuple[tuple[int, ...], ...]
 """Why each order of each zone fills zero; 0 where it counts."""
 
 
-def judge(session: Session, sealed: SealedBook, accounts: Mapping[bytes, Account]) -> Reasons:
-    """Why orders fill zero, from the accounts as of the gate.
+def judge(
+    session: Session, sealed: SealedBook, accounts: Mapping[bytes, Account], ring: KeyRing = NO_KEYS
+) -> Reasons:
+    """Why orders fill zero, from the accounts and session keys as of the gate.
 
     Zones do not depend on each other: away from its own zone nobody's order counts.
     """
-    return tuple(_judge_zone(session, book, accounts) for book in sealed.zones)
+    return tuple(_judge_zone(session, book, accounts, ring) for book in sealed.zones)
 
 
-def _judge_zone(session: Session, book: ZoneBook, accounts: Mapping[bytes, Account]) -> tuple[int, ...]:
+def _judge_zone(
+    session: Session, book: ZoneBook, accounts: Mapping[bytes, Account], ring: KeyRing
+) -> tuple[int, ...]:
     params = session.params
     cash = {address: replace(account.cash, epoch=session.epoch) for address, account in accounts.items()}
     beneficiaries: dict[bytes, bytes] = {}
-    reasons = []
-    for order in (signed.schedule for signed in book.orders):
+    uses, reasons = dict(ring.uses), []
+    for order, order_hash in zip((signed.schedule for signed in book.orders), book.hashes, strict=True):
         account = accounts[order.trader]
         assert account.member is not None
         amount, after_epoch = account.withdrawing
         promised = amount if after_epoch < session.epoch else 0
         cover = rules.cover(account.member, order, params)
         beneficiary = accounts[order.beneficiary].member if order.beneficiary != NO_ADDRESS else None
-        wrong = rules.wrong_beneficiary(order, beneficiary, beneficiaries.get(order.trader))
+        signer = book.keys.get(order_hash)
+        wrong = not signer and rules.wrong_beneficiary(order, beneficiary, beneficiaries.get(order.trader))
         reason = rules.refusal(account.member, order, cash[order.trader], promised, cover, wrong)
+        if signer and not reason:
+            place = (order.trader, signer)
+            given = (ring.keys[place], uses.get(place, NOT_USED), order, session.epoch, params.gate)
+            reason, uses[place] = session_key.apply(*given)
         if not reason:
             cash[order.trader] = rules.lock(cash[order.trader], cover)
             if order.beneficiary != NO_ADDRESS:

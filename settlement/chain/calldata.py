@@ -17,7 +17,7 @@ from settlement.reference.correction import Correction
 from settlement.reference.errors import WrongClosedZone
 from settlement.reference.membership import Absence, Inclusion, Neighbour
 from settlement.reference.merkle import Frontier
-from settlement.reference.messages import Acceptance, Transfer, Withdrawal
+from settlement.reference.messages import Acceptance, KeyGrant, KeyRevocation, Transfer, Withdrawal
 from settlement.reference.posting import Posting
 from settlement.reference.prices import RoundPrices
 from settlement.reference.receipts import SignedReceipt
@@ -144,6 +144,8 @@ MESSAGES: dict[str, Callable[..., Any]] = {
     "relayWithdrawal": Withdrawal,
     "relayTransfer": Transfer,
     "relayAcceptance": Acceptance,
+    "relayKeyGrant": KeyGrant,
+    "relayKeyRevocation": KeyRevocation,
 }
 """What each relayed call carries; transfers and acceptances have the same types in another order."""
 

@@ -23,6 +23,8 @@ CALLDATA_GAS = 12  # on the average: 16 a byte, 4 where it is zero
 CALL_GAS = 150_000
 CELL_GAS = 2_500
 SCHEDULE_GAS = 36_000
+KEY_GAS = 30_000
+"""Of an order that a session key signed, the first of the key."""
 GROUP_GAS = 23_000
 ENTRY_GAS = 700
 PAIR_GAS = 60
@@ -73,11 +75,15 @@ def plan_chunks(
     cells = prepared.session.market.cells
     base = (CALL_GAS + cells * CELL_GAS, _posted_bytes(prepared.session.market))
 
-    def takes(order: Order) -> tuple[int, int]:
-        size = record_bytes(order)
-        return order_gas(order, lanes_of[order.trader]) + size * CALLDATA_GAS, size
+    book = prepared.zones[zone].book
 
-    left = [order.schedule for order in prepared.zones[zone].orders[start:]]
+    def takes(given: tuple[Order, bytes]) -> tuple[int, int]:
+        order, order_hash = given
+        size, by_key = record_bytes(order), KEY_GAS * (order_hash in book.keys)
+        return order_gas(order, lanes_of[order.trader]) + by_key + size * CALLDATA_GAS, size
+
+    whole = zip((order.schedule for order in book.orders), book.hashes, strict=True)
+    left = list(whole)[start:]
     cuts = _cuts(left, base, takes, limits or Limits())
     return [range(start + first, start + end) for first, end in cuts]
 

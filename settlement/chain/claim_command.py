@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from settlement.chain.claim_input import Given, read_given, read_key
+from settlement.chain.claim_input import Given, read_given
 from settlement.errors import CheckFailed, InputError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def register(subparsers: Any) -> None:
         "--replacement", metavar="FILE|HEX", help="the order in its place; the receipt is for that one"
     )
     parser.add_argument(
-        "--key-file", type=Path, metavar="FILE", help="private key of who sends, 32 bytes in hex"
+        "--key-file", metavar="SOURCE", help="key of who sends: a keystore file or a signer (docs/keys.md)"
     )
     parser.add_argument("--session", type=int, metavar="N", help="its number (default: found by the receipt)")
     parser.add_argument("--from-block", type=int, default=0, metavar="N", help="where the deployment begins")
@@ -88,9 +88,9 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from settlement.chain import claims
-    from settlement.chain.sign import Signer
+    from settlement.chain.keystore import open_signer
 
-    key = None if arguments.key_file is None else Signer(read_key(arguments.key_file))
+    key = None if arguments.key_file is None else open_signer(arguments.key_file)
     given = read_given(arguments)
     exchange = _exchange(arguments)
     found = _find(exchange, arguments.session, given)
@@ -240,10 +240,9 @@ def _find(exchange: Exchange, named: int | None, given: Given) -> Found:
 def _in_session(exchange: Exchange, session: Session, given: Given) -> Found:
     """What was given, as if it were of this session."""
     from settlement.chain.receipts import cancel_hash
-    from settlement.reference.orders import order_hash
 
     kept, signed = _kept(exchange, session, given.record, given.zone, given.receipt, "--order")
-    hash_ = answered = order_hash(exchange.separator, signed.schedule)
+    hash_ = answered = _hash_of(exchange, signed)
     replacement = other = None
     if given.cancel:
         answered = cancel_hash(exchange.separator, session.id, hash_)
@@ -251,19 +250,32 @@ def _in_session(exchange: Exchange, session: Session, given: Given) -> Found:
         replacement, other = _kept(
             exchange, session, given.replacement, kept.zone, given.receipt, "--replacement"
         )
-        answered = order_hash(exchange.separator, other.schedule)
+        answered = _hash_of(exchange, other)
     return Found(session, kept, signed, hash_, given.cancel, replacement, other, answered)
 
 
-def _check_signed(exchange: Exchange, found: Found) -> None:
-    """InputError unless the order's trader signed all that it is said to have signed."""
-    from settlement.chain.receipts import cancel_hash
+def _hash_of(exchange: Exchange, signed: SignedOrder) -> bytes:
+    """What the order goes by. Where nobody signed it who may, that of its trader: `_check_signed` says so."""
+    from settlement.reference.orders import order_hash, signed_hash
 
-    trader = found.order.schedule.trader
-    _require_signer(trader, found.order_hash, found.order.signature, "--order")
+    hash_, signer = signed_hash(exchange.separator, signed)
+    place = (signed.schedule.trader, signer)
+    known = signer == place[0] or place in exchange.session_keys([place]).keys
+    return hash_ if known else order_hash(exchange.separator, signed.schedule)
+
+
+def _check_signed(exchange: Exchange, found: Found) -> None:
+    """InputError unless the order's trader, or a session key of it, signed all that it is said to have."""
+    from settlement.chain.receipts import cancel_hash
+    from settlement.reference.orders import signed_hash
+
+    trader, separator = found.order.schedule.trader, exchange.separator
+    signer = signed_hash(separator, found.order)[1]
+    granted = exchange.session_keys([(trader, signer)] if signer != trader else []).keys
+    _require_signer(trader, {trader, *(key for _, key in granted)}, signer, "--order")
     if found.cancel:
-        digest = cancel_hash(exchange.separator, found.session.id, found.order_hash)
-        _require_signer(trader, digest, found.cancel, "--cancel")
+        digest = cancel_hash(separator, found.session.id, found.order_hash)
+        _require_signer(trader, {trader, signer}, _signer_of(digest, found.cancel), "--cancel")
     if found.other is not None:
         other = found.other.schedule
         if other.trader != trader:
@@ -276,20 +288,27 @@ def _check_signed(exchange: Exchange, found: Found) -> None:
                 f"--replacement: replaces 0x{other.replaces.hex()}, which is not --order, "
                 f"0x{found.order_hash.hex()}: give the order that it replaces"
             )
-        _require_signer(trader, found.answered, found.other.signature, "--replacement")
+        by = signed_hash(separator, found.other)[1]
+        _require_signer(trader, {trader, signer}, by, "--replacement")
 
 
-def _require_signer(trader: bytes, digest: bytes, signature: bytes, option: str) -> None:
+def _signer_of(digest: bytes, signature: bytes) -> bytes:
+    """The zero address where nobody can be told."""
     from settlement.reference import eip712
     from settlement.reference.errors import Refused
+    from settlement.reference.record import NO_ADDRESS
 
     try:
-        signer = "0x" + eip712.recover(digest, signature).hex()
+        return eip712.recover(digest, signature)
     except Refused:
-        signer = "nobody"
-    if signer != "0x" + trader.hex():
+        return NO_ADDRESS
+
+
+def _require_signer(trader: bytes, allowed: set[bytes], signer: bytes, option: str) -> None:
+    if signer not in allowed or not any(signer):
+        who = "0x" + signer.hex() if any(signer) else "nobody"
         raise InputError(
-            f"{option}: must be signed by the order's trader, 0x{trader.hex()}, and {signer} signed it: give "
+            f"{option}: must be signed by the order's trader, 0x{trader.hex()}, and {who} signed it: give "
             "what the trader sent to the operator"
         )
 

@@ -92,13 +92,6 @@ def _bytes(found: dict[str, Any], key: str, option: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
 
 
-def read_key(file: Path) -> str:
-    text = _text_of(file, "--key-file").strip()
-    if not re.fullmatch(r"(0x)?[0-9a-fA-F]{64}", text):
-        raise InputError(f"--key-file {file}: must hold one private key, 64 hex digits")
-    return text
-
-
 def _text_of(file: Path, option: str) -> str:
     try:
         return file.read_text()

@@ -38,7 +38,7 @@ def book_hashes(exchange: Exchange, session: Session, zone: int) -> list[bytes]:
     WrongProgress unless they are those under the committed root.
     """
     found = [
-        orders.order_hash(exchange.separator, order.schedule)
+        orders.signed_hash(exchange.separator, order)[0]
         for log in logs_of(exchange, "ZoneAdvanced", session.epoch, zone)
         for order in _cleared(exchange, session, zone, log.tx_hash)
     ]
@@ -211,7 +211,7 @@ def release(exchange: Exchange, sender: Signer, session: Session) -> Receipt:
 
 def _hash_of(exchange: Exchange, session: Session, zone: int, record: bytes) -> bytes:
     order, _ = orders.decode(record, 0, session.id, session.params.kind, zone)
-    return orders.order_hash(exchange.separator, order.schedule)
+    return orders.signed_hash(exchange.separator, order)[0]
 
 
 def _included(exchange: Exchange, session: Session, zone: int, record: bytes) -> Inclusion:

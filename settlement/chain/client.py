@@ -15,8 +15,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from eth_account import Account
-
 from settlement.chain.abi import decode_error
 from settlement.chain.anvil import TX_GAS_CAP
 from settlement.chain.errors import (
@@ -30,6 +28,7 @@ from settlement.chain.errors import (
     WrongChain,
 )
 from settlement.chain.nodes import Nodes
+from settlement.chain.outbox import Outbox
 from settlement.chain.pending import Pace, Pending, Sent
 from settlement.chain.rpc import (
     Call,
@@ -46,6 +45,7 @@ from settlement.chain.rpc import (
     to_hex,
 )
 from settlement.chain.sign import Signer
+from settlement.chain.transaction import Transaction
 from settlement.reference.eip712 import keccak
 
 MOST_GAS = TX_GAS_CAP - 77_216  # 16.7M
@@ -69,10 +69,13 @@ class Chain:
         gas_price: int | None = None,
         eip1559: bool = False,
         pace: Pace | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
-        """`gas_price` in wei; None is the base fee. With `eip1559` it is the fee cap and there is no tip."""
+        """`gas_price` in wei; None is the base fee. With `eip1559` it is the fee cap and there is no tip.
+        With an outbox, of one sender, what is sent is on disk before.
+        """
         self.nodes = Nodes([rpc] if isinstance(rpc, str) else rpc)
-        self.eip1559, self.pace = eip1559, pace
+        self.eip1559, self.pace, self.outbox = eip1559, pace, outbox
         self._nonces: dict[bytes, int] = {}
         self._in_flight = Pending()
         self._lock = threading.Lock()
@@ -126,6 +129,14 @@ class Chain:
         found = int(self.rpc("eth_blockNumber"), 16)
         self.nodes.see(found)
         return found
+
+    def wait_for_block(self, number: int) -> None:
+        """Until the node that answers has a block that another party's has. NoAnswer if it never gets it."""
+        deadline = time.monotonic() + RECEIPT_TIMEOUT_S
+        while self.block_number() < number:
+            if time.monotonic() > deadline:
+                raise NoAnswer("eth_blockNumber", f"{self.nodes.current} stays below block {number}")
+            time.sleep(POLL_S)
 
     def _base_fee(self) -> int:
         """Wei; 0 on chains without one."""
@@ -187,6 +198,8 @@ class Chain:
             tx_hash = keccak(sent.raw)
             self._nonces[signer.address] = nonce + 1
             self._in_flight.add(tx_hash, sent)
+            if self.outbox is not None:
+                self.outbox.keep(nonce, sent.raw)
             self._first_send(signer, tx_hash, sent)
         return tx_hash
 
@@ -199,8 +212,11 @@ class Chain:
             silent = isinstance(error, NoAnswer) or self.nodes.current != before
             if silent and len(self.nodes.rpcs) > 1:
                 return  # sent or not: `wait` sends it again until there is a receipt
-            self._in_flight.done(tx_hash)
             self._nonces.pop(signer.address, None)
+            if isinstance(error, NoAnswer):
+                self._in_flight.done(tx_hash)  # but it stays in the outbox: it may have been taken
+            else:
+                self.outbox_done(tx_hash)
             raise as_revert(error) from error
 
     def _make_room(self, new: Sent) -> None:
@@ -212,11 +228,17 @@ class Chain:
     def wait(self, tx_hash: bytes, timeout_s: int = RECEIPT_TIMEOUT_S) -> Receipt:
         """The receipt. ContractRevert if the transaction failed, TransactionLost if none comes in time."""
         raw = self._mined(tx_hash, timeout_s)
-        self._in_flight.done(tx_hash)
+        self.outbox_done(tx_hash)
         self.nodes.see(int(raw["blockNumber"], 16))
         if int(raw["status"], 16) != 1:
             raise self._why(tx_hash, raw)
         return receipt(raw)
+
+    def outbox_done(self, tx_hash: bytes) -> None:
+        """A transaction is known to be mined, or never to be."""
+        self._in_flight.done(tx_hash)
+        if self.outbox is not None:
+            self.outbox.done(tx_hash)
 
     def _mined(self, tx_hash: bytes, timeout_s: float) -> Any:
         """The raw receipt; meanwhile the transaction is sent again. TransactionLost."""
@@ -247,6 +269,10 @@ class Chain:
         for sent in self._in_flight.all() if len(self.nodes.rpcs) > 1 else ():
             self.nodes.ask_each("eth_sendRawTransaction", [to_hex(sent.raw)])
 
+    def count(self, sender: bytes, at: str = "latest") -> int:
+        """How many transactions of a sender there are, mined or, with `pending`, known to a node."""
+        return int(self.rpc("eth_getTransactionCount", to_hex(sender), at), 16)
+
     def forget_nonces(self) -> None:
         """Asks the chain again for everyone's next nonce (after it was turned back)."""
         with self._lock:
@@ -274,20 +300,8 @@ class Chain:
     def _signed(
         self, signer: Signer, to: bytes | None, data: bytes, gas: int, nonce: int, value_wei: int
     ) -> bytes:
-        fields: dict[str, Any] = {
-            "nonce": nonce,
-            "gas": gas,
-            "value": value_wei,
-            "data": data,
-            "chainId": self.chain_id,
-        }
-        if to is not None:
-            fields["to"] = to
-        if self.eip1559:
-            fields |= {"type": 2, "maxFeePerGas": self.gas_price, "maxPriorityFeePerGas": 0}
-        else:
-            fields["gasPrice"] = self.gas_price
-        return bytes(Account.sign_transaction(fields, signer.secret).raw_transaction)
+        terms = (self.chain_id, nonce, gas, self.gas_price)
+        return signer.sign_transaction(Transaction(*terms, to, value_wei, data, self.eip1559))
 
     def _why(self, tx_hash: bytes, raw: Any) -> ChainError:
         """What a failed transaction failed with: traced, or else called again on the block before."""

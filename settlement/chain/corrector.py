@@ -90,6 +90,12 @@ def run(exchange: Exchange, sender: Signer, signed: SignedCorrection) -> list[St
     WrongProgress if the differences are not those that were signed, or the chain has another correction of
     that run.
     """
+    steps = post(exchange, sender, signed)
+    return steps + apply(exchange, sender, signed)
+
+
+def post(exchange: Exchange, sender: Signer, signed: SignedCorrection) -> list[Step]:
+    """Opens the day if need be and posts the correction, unless the chain has it. WrongProgress as `run`."""
     _check_differences(signed)
     correction = signed.correction
     zone, day = correction.zone, correction.first_window
@@ -97,22 +103,25 @@ def run(exchange: Exchange, sender: Signer, signed: SignedCorrection) -> list[St
     at, own = zone_day(exchange, zone, day), corrections.struct_hash(correction)
     if at.run >= correction.run:
         _check_made(exchange, correction, own)
-        return steps
-    if at.pending != own:
+    elif at.pending != own:
         receipt = exchange.send_data(sender, abi.post_correction(correction, signed.signatures))
         steps.append(step("postCorrection", receipt, len(correction.statements)))
-        at = zone_day(exchange, zone, day)
-    if at.run >= correction.run:
-        return steps
-    return steps + _apply(exchange, sender, signed, at.parts)
+    return steps
 
 
-def _apply(exchange: Exchange, sender: Signer, signed: SignedCorrection, done: int) -> list[Step]:
-    """The parts that are left. No two parts share a statement, so that what stands now serves them all."""
+def apply(exchange: Exchange, sender: Signer, signed: SignedCorrection) -> list[Step]:
+    """The parts that are left of a correction that is posted; nothing if it is not, or is complete. Anyone
+    may. No two parts share a statement, so that what stands now serves them all.
+    """
+    _check_differences(signed)
     correction = signed.correction
-    found = statements.current(exchange, correction.zone, correction.first_window)
+    zone, day = correction.zone, correction.first_window
+    at = zone_day(exchange, zone, day)
+    if at.pending != corrections.struct_hash(correction):
+        return []
+    found = statements.current(exchange, zone, day)
     steps = []
-    for part, packed in list(zip(correction.statements, signed.differences, strict=True))[done:]:
+    for part, packed in list(zip(correction.statements, signed.differences, strict=True))[at.parts :]:
         accounts = [one.account for one in unpack_differences(packed, len(correction.surplus))]
         brought = found.statement(part, *accounts)
         receipt = exchange.send_data(sender, abi.correct(correction, brought, packed))

@@ -185,6 +185,14 @@ def revoke(chain: Chain, admin: Signer, deployment: Deployment, role: int, accou
     chain.send(admin, deployment.authority, interface("Administration").encode("revokeRole", role, account))
 
 
+def has_role(chain: Chain, deployment: Deployment, role: int, account: bytes) -> bool:
+    """Whether an account has a role now."""
+    abi = interface("Administration")
+    data = chain.call(deployment.authority, abi.encode("hasRole", role, account))
+    is_member, delay = abi.decode("hasRole", data)
+    return bool(is_member) and not delay
+
+
 def getter(module: str) -> str:
     """The Exchange's view of a module's address."""
     return module[0].lower() + module[1:]

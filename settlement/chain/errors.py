@@ -10,6 +10,7 @@ ChainError                 base; a TrellisError
 ├── TransactionLost        no receipt in time
 ├── ContractRevert         the contract refused: name and arguments of its error
 ├── UnacceptableOrder      an order that no book may hold: its hash and the contract's error
+├── SignerError            an external signer does not answer, or not with what was asked
 └── WrongProgress          the chain is at another step than the data brought to it
 """
 
@@ -101,6 +102,14 @@ class BadReceipt(ChainError):
             f"the receipt of 0x{hash_.hex()} is worth nothing: {reason}; submit on chain instead"
         )
         self.hash, self.reason = hash_, reason
+
+
+class SignerError(ChainError):
+    """An external signer refused, does not answer, or signed something else."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"the signer at {place} {reason}")
+        self.place = place
 
 
 class WrongProgress(ChainError):

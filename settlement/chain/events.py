@@ -11,6 +11,7 @@ from typing import Any
 
 from settlement.chain.abi import CODEC, Entry, exchange_interface
 from settlement.chain.exchange import Exchange, member_of
+from settlement.chain.key_events import KeyGranted, KeyRevoked
 from settlement.chain.rpc import Log
 from settlement.reference.accounts import Member
 from settlement.reference.correction import Correction
@@ -424,6 +425,7 @@ class BondReleased:
 
 KINDS: tuple[type, ...] = (
     *(MemberRegistered, MemberChanged, Deposited, WithdrawalRequested, Withdrawn),
+    *(KeyGranted, KeyRevoked),
     *(GridSet, DayOpened, SessionOpened, BookCommitted),
     *(ProceedsDonated, ScheduleCleared, ScheduleIneligible, HeaderPosted),
     *(ZoneAdvanced, ZoneJoined, SessionProved, NetworkPaid),

@@ -14,6 +14,7 @@ from settlement.chain.rpc import Call, Receipt
 from settlement.chain.sign import Signer
 from settlement.reference.accounts import Cash, Member
 from settlement.reference.session import Grid, SessionParams
+from settlement.reference.session_key import KeyRing, KeyUse, Place, Scope, SessionKey
 from settlement.reference.words import field
 
 
@@ -55,6 +56,12 @@ class Run:
     stage: RunStage
     sequence: int
     carry_hash: bytes
+
+
+def key_of(terms: Sequence[Any]) -> SessionKey | None:
+    """A session key by what `keyOf` says; None if it was never granted."""
+    *scope, granted_at, revoked_at = terms
+    return SessionKey(Scope(*scope), granted_at, revoked_at) if granted_at else None
 
 
 def member_of(word: int) -> Member | None:
@@ -125,6 +132,16 @@ class Exchange:
         for address, request in zip(asked, requests, strict=True):
             found[address] = replace(found[address], withdrawing=tuple(request))
         return found
+
+    def session_keys(self, places: Sequence[Place], block: int | None = None) -> KeyRing:
+        """Those of the keys that were ever granted, and what they used, folded, as of a block."""
+        if not places:
+            return KeyRing()
+        at = self.chain.block_number() if block is None else block
+        terms, uses = self.views("keyOf", places, at), self.views("keyUseOf", places, at)
+        found = {place: key_of(each) for place, each in zip(places, terms, strict=True)}
+        keys = {place: key for place, key in found.items() if key is not None}
+        return KeyRing(keys, {place: KeyUse(*use) for place, use in zip(places, uses, strict=True)})
 
     def cash(self, account: bytes, block: int | None = None) -> Cash:
         return Cash(*self.view("cashOf", account, block=block))

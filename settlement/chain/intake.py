@@ -2,34 +2,106 @@
 
     taken     in the book, with a receipt
     replaced  by a taken order that names it: out of the book
-    cancelled by its trader, with a receipt of the cancel: out of the book
+    cancelled by its trader or signer, with a receipt of the cancel: out of the book
     forced    submitted on chain: in the book whatever else was said of it
 
 An order that is out stays out. A trader may have several orders at once (price steps); together they stay
 within half a lane, because the other half belongs to what it may submit on chain.
 
 An operator that clears what this says never owes anything for a session that it proves.
+
+What an order is by itself (`inspect`) is judged apart from what it is beside the others (`admit`), so that
+thousands can be judged anywhere and in any order; whoever keeps the book in a database writes what `admit`
+and `withdraw` return before a receipt leaves, and goes on from there with `restore`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from settlement.chain.books import Session, asked, check_order
+from settlement.chain import packed
+from settlement.chain.books import Named, Session, asked, check_order, name
 from settlement.chain.errors import UnacceptableOrder
 from settlement.chain.receipts import cancel_hash, sign_receipt
 from settlement.chain.sign import Signer
-from settlement.reference import eip712, orders
+from settlement.reference import eip712, session_key
 from settlement.reference.accounts import Member
 from settlement.reference.errors import Refused
-from settlement.reference.orders import Order, SignedOrder
+from settlement.reference.orders import SignedOrder
 from settlement.reference.receipts import Receipt, SignedReceipt
 from settlement.reference.record import NO_HASH
+from settlement.reference.session_key import NO_KEYS, NOT_USED, KeyRing
 
 MOST_RECEIPTS = 64
 """For one trader and session, so that nobody uses up the session's sequences."""
+
+Place = tuple[bytes, int, int]
+"""Trader, side, quality: what shares lanes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """An order that is sound by itself."""
+
+    named: Named
+    widest_wh: int
+    """What its trader's lanes hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An order in the book."""
+
+    trader: bytes
+    signer: bytes
+    """The trader, or a session key of it."""
+    zone: int
+    record: bytes
+
+    def goes_by(self, one: Named) -> bool:
+        """Whether another order of its trader takes it back by naming it."""
+        trader = one.order.schedule.trader
+        return trader == self.trader and session_key.may_take_back(one.signer, trader, self.signer)
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """What was written down, and is promised by the receipt of this sequence."""
+
+    hash: bytes
+    """Of the order, or of the cancel."""
+    sequence: int
+    trader: bytes
+    entry: Entry | None
+    """None of a cancel."""
+    leaves: bytes
+    """The order that goes out of the book by it; zero for none."""
+
+
+def inspect(session: Session, one: Named, member: Member | None, ring: KeyRing = NO_KEYS) -> Inspected:
+    """An order that may be admitted. UnacceptableOrder if nothing else could make it acceptable.
+
+    `ring` has the session key that signed it, if its trader did not.
+    """
+    check_order(session, one, member, ring)
+    assert member is not None
+    if one.by_key:
+        _check_key(session, one, ring)
+    if one.order.schedule.zone != member.zone:
+        raise UnacceptableOrder(one.hash, f"its trader is registered in zone {member.zone}")
+    return Inspected(replace(one, order=replace(one.order, submitted=False)), member.widest_wh)
+
+
+def _check_key(session: Session, one: Named, ring: KeyRing) -> None:
+    """What would fill zero by itself, with nothing used of its key's scope, gets no receipt."""
+    key, gate = ring.keys[one.place], session.params.gate
+    reason, _ = session_key.apply(key, NOT_USED, one.order.schedule, session.epoch, gate)
+    if reason == session_key.KEY_ENDED:
+        raise UnacceptableOrder(one.hash, "its session key is revoked, or expires before the gate")
+    if reason == session_key.BEYOND_SCOPE:
+        raise UnacceptableOrder(one.hash, "it is beyond the scope of its session key")
 
 
 @dataclass
@@ -40,57 +112,132 @@ class Intake:
     session: Session
     signer: Signer
     """Of the receipts."""
-    taken: dict[bytes, SignedOrder] = field(default_factory=dict)
+    entries: dict[bytes, Entry] = field(default_factory=dict)
     """By hash, those that are in."""
     forced: dict[bytes, SignedOrder] = field(default_factory=dict)
-    out: set[bytes] = field(default_factory=set)
-    """Hashes that were replaced or cancelled."""
+    out: dict[bytes, Entry] = field(default_factory=dict)
+    """Orders that were replaced or cancelled, by hash."""
     receipts: dict[bytes, SignedReceipt] = field(default_factory=dict)
     """By what they are for: an order or a cancel."""
     given: Counter[bytes] = field(default_factory=Counter)
     """Receipts by trader."""
+    next_sequence: int = 0
+    _asked: dict[Place, Counter[int]] = field(default_factory=dict)
+    """Wh by window that the orders that are in ask for together."""
 
     # What traders send --------------------------------------------------------------------------------------
 
-    def take(self, now: int, order: SignedOrder, member: Member | None) -> SignedReceipt:
-        """The receipt of an order; the same again for the same order. UnacceptableOrder if not."""
-        order_hash = orders.order_hash(self.separator, order.schedule)
-        if order_hash in self.taken:
-            return self.receipts[order_hash]
-        self._require_open(now, order_hash)
-        self._check(order_hash, order, member)
-        receipt = self._receipt(order_hash, order_hash, order.schedule.trader)
-        if order.schedule.replaces != NO_HASH:
-            self._leave_out(order.schedule.replaces)
-        self.taken[order_hash] = replace(order, submitted=False)
-        return receipt
+    def take(
+        self, now: int, order: SignedOrder, member: Member | None, ring: KeyRing = NO_KEYS
+    ) -> SignedReceipt:
+        """The receipt of an order; the same again for the same order. UnacceptableOrder if not.
+
+        `ring` has the session key that signed it, if its trader did not. ValueOutOfRange if a field does not
+        fit its type.
+        """
+        one = name(self.separator, order)
+        if one.hash in self.entries:
+            return self.receipts[one.hash]
+        self.require_open(now, one.hash)
+        return self.sign(self.admit(inspect(self.session, one, member, ring)))
 
     def cancel(self, now: int, order_hash: bytes, signature: bytes) -> SignedReceipt:
         """The receipt of an order's cancel. UnacceptableOrder if it is not in, or must stay."""
         digest = cancel_hash(self.separator, self.session.id, order_hash)
         if digest in self.receipts:
+            self.require_word(order_hash, signature)
             return self.receipts[digest]
-        self._require_open(now, order_hash)
-        trader = self._replaceable(order_hash, order_hash).schedule.trader
-        try:
-            signer = eip712.recover(digest, signature)
-        except Refused as cause:
-            raise UnacceptableOrder(order_hash, "its cancel is not signed") from cause
-        if signer != trader:
-            raise UnacceptableOrder(order_hash, "another account than its trader cancelled it")
-        receipt = self._receipt(order_hash, digest, trader)
+        self.require_open(now, order_hash)
+        return self.sign(self.withdraw(order_hash, signature))
+
+    # Judged beside the others -------------------------------------------------------------------------------
+
+    def require_open(self, now: int, order_hash: bytes) -> None:
+        """UnacceptableOrder once the gate has closed."""
+        if now >= self.session.params.gate:
+            raise UnacceptableOrder(order_hash, "the gate has closed")
+
+    def admit(self, found: Inspected) -> Booked:
+        """Puts a sound order in that is not in yet. UnacceptableOrder, and nothing changes, if it may not."""
+        order, order_hash = found.named.order, found.named.hash
+        one = order.schedule
+        if order_hash in self.out:
+            raise UnacceptableOrder(order_hash, "it was replaced or cancelled")
+        replaced = None
+        if one.replaces != NO_HASH:
+            replaced = self._replaceable(order_hash, one.replaces)
+            if replaced.trader != one.trader:
+                raise UnacceptableOrder(order_hash, "it replaces another trader's order")
+            if not replaced.goes_by(found.named):
+                raise UnacceptableOrder(order_hash, "its session key did not sign the order it replaces")
+        if self._most_with(order, replaced) > found.widest_wh >> 1:
+            raise UnacceptableOrder(
+                order_hash, f"with its trader's others it exceeds {found.widest_wh >> 1} Wh"
+            )
+        sequence = self._next(order_hash, one.trader)
+        if replaced is not None:
+            self._leave_out(one.replaces)
+        entry = Entry(one.trader, found.named.signer, one.zone, packed.encode(order))
+        self._put_in(order_hash, entry, order)
+        return Booked(order_hash, sequence, one.trader, entry, one.replaces)
+
+    def withdraw(self, order_hash: bytes, signature: bytes) -> Booked:
+        """Takes an order out, for trader or signer. UnacceptableOrder if it must stay: nothing changes."""
+        digest = cancel_hash(self.separator, self.session.id, order_hash)
+        entry = self._replaceable(order_hash, order_hash)
+        self.require_word(order_hash, signature)
+        sequence = self._next(order_hash, entry.trader)
         self._leave_out(order_hash)
+        return Booked(digest, sequence, entry.trader, None, order_hash)
+
+    def require_word(self, order_hash: bytes, signature: bytes) -> None:
+        """UnacceptableOrder unless somebody signed an order's cancel who may take it back; it may be out."""
+        entry = self.entries.get(order_hash) or self.out[order_hash]
+        digest = cancel_hash(self.separator, self.session.id, order_hash)
+        require_canceller(order_hash, digest, signature, {entry.trader, entry.signer})
+
+    def sign(self, booked: Booked) -> SignedReceipt:
+        """The receipt of what was written down; kept for whoever asks again."""
+        message = Receipt(self.session.id, booked.hash, booked.sequence)
+        receipt = sign_receipt(self.signer, self.separator, message)
+        self.receipts[booked.hash] = receipt
         return receipt
+
+    # What was written down before ---------------------------------------------------------------------------
+
+    def restore(self, booked: Booked, receipt: SignedReceipt, *, is_in: bool) -> None:
+        """What an earlier process promised, in any order; `is_in`: an order that was not taken out since."""
+        self.receipts[booked.hash] = receipt
+        self.given[booked.trader] += 1
+        self.next_sequence = max(self.next_sequence, booked.sequence + 1)
+        if booked.entry is None:
+            return
+        if is_in:
+            self._put_in(booked.hash, booked.entry, self._order(booked.entry))
+        else:
+            self.out[booked.hash] = booked.entry
 
     # What the chain says ------------------------------------------------------------------------------------
 
-    def force(self, submitted: Iterable[SignedOrder]) -> None:
-        """The orders submitted on chain so far, without those that others there have replaced."""
-        found = {orders.order_hash(self.separator, one.schedule): one for one in submitted}
-        self.forced = {one: replace(order, submitted=True) for one, order in found.items()}
-        for order in found.values():
-            if order.schedule.replaces in self.taken:
-                self._leave_out(order.schedule.replaces)
+    def force(self, submitted: Iterable[SignedOrder]) -> list[bytes]:
+        """The orders submitted on chain so far, without those that others there have replaced. Which taken
+        orders go out of the book for them.
+        """
+        found = [name(self.separator, replace(one, submitted=True)) for one in submitted]
+        self.forced = {one.hash: one.order for one in found}
+        gone = [one.order.schedule.replaces for one in found if self._replaces_taken(one)]
+        for order_hash in gone:
+            self._leave_out(order_hash)
+        return gone
+
+    def _replaces_taken(self, one: Named) -> bool:
+        entry = self.entries.get(one.order.schedule.replaces)
+        return entry is not None and entry.goes_by(one)
+
+    @property
+    def taken(self) -> dict[bytes, SignedOrder]:
+        """By hash, those that are in."""
+        return {one: self._order(entry) for one, entry in self.entries.items()}
 
     def book(self) -> list[SignedOrder]:
         """What the session's books must have, once the gate has closed and all of the chain was read."""
@@ -99,54 +246,60 @@ class Intake:
 
     # Rules --------------------------------------------------------------------------------------------------
 
-    def _require_open(self, now: int, order_hash: bytes) -> None:
-        if now >= self.session.params.gate:
-            raise UnacceptableOrder(order_hash, "the gate has closed")
-
-    def _check(self, order_hash: bytes, order: SignedOrder, member: Member | None) -> None:
-        check_order(self.session, order_hash, order, member)
-        assert member is not None
-        one = order.schedule
-        if order_hash in self.out:
-            raise UnacceptableOrder(order_hash, "it was replaced or cancelled")
-        if one.zone != member.zone:
-            raise UnacceptableOrder(order_hash, f"its trader is registered in zone {member.zone}")
-        if one.replaces != NO_HASH:
-            replaced = self._replaceable(order_hash, one.replaces)
-            if replaced.schedule.trader != one.trader:
-                raise UnacceptableOrder(order_hash, "it replaces another trader's order")
-        if self._most_with(one) > member.widest_wh >> 1:
-            raise UnacceptableOrder(
-                order_hash, f"with its trader's others it exceeds {member.widest_wh >> 1} Wh"
-            )
-
-    def _replaceable(self, order_hash: bytes, other: bytes) -> SignedOrder:
+    def _replaceable(self, order_hash: bytes, other: bytes) -> Entry:
         """The order `other`, if it may still leave the book."""
         if other in self.forced:
             raise UnacceptableOrder(order_hash, f"0x{other.hex()} was submitted on chain and stays")
-        if other not in self.taken:
+        if other not in self.entries:
             raise UnacceptableOrder(order_hash, f"0x{other.hex()} is not in the book")
-        return self.taken[other]
+        return self.entries[other]
 
-    def _most_with(self, order: Order) -> int:
+    def _most_with(self, order: SignedOrder, replaced: Entry | None) -> int:
         """The most that the trader's orders ask for in a window of the product, with this one."""
-        totals = Counter(dict(asked(order)))
-        for one, taken in self.taken.items():
-            held = taken.schedule
-            place = (held.trader, held.side, held.quality)
-            if one != order.replaces and place == (order.trader, order.side, order.quality):
-                totals.update(dict(asked(held)))
-        return max(totals.values())
+        others = self._asked.get(_place(order), Counter())
+        if replaced is not None:
+            before = self._order(replaced)
+            if _place(before) == _place(order):
+                others = others.copy()
+                others.subtract(dict(asked(before.schedule)))
+        return max(wh + others[window] for window, wh in asked(order.schedule))
 
-    def _receipt(self, order_hash: bytes, hash_: bytes, trader: bytes) -> SignedReceipt:
-        sequence = len(self.receipts)
+    def _next(self, order_hash: bytes, trader: bytes) -> int:
+        sequence = self.next_sequence
         if sequence >= self.session.params.max_orders or self.given[trader] >= MOST_RECEIPTS:
             raise UnacceptableOrder(order_hash, "there are no receipts left")
-        receipt = sign_receipt(self.signer, self.separator, Receipt(self.session.id, hash_, sequence))
-        self.receipts[hash_] = receipt
+        self.next_sequence += 1
         self.given[trader] += 1
-        return receipt
+        return sequence
+
+    def _put_in(self, order_hash: bytes, entry: Entry, order: SignedOrder) -> None:
+        self.entries[order_hash] = entry
+        totals = self._asked.setdefault(_place(order), Counter())
+        for window, wh in asked(order.schedule):
+            totals[window] += wh
 
     def _leave_out(self, order_hash: bytes) -> None:
-        self.out.add(order_hash)
-        self.taken.pop(order_hash, None)
+        entry = self.entries.pop(order_hash, None)
+        if entry is not None:
+            self.out[order_hash] = entry
+            order = self._order(entry)
+            self._asked[_place(order)].subtract(dict(asked(order.schedule)))
+
+    def _order(self, entry: Entry) -> SignedOrder:
+        session = self.session
+        return packed.decode(entry.record, 0, session.id, session.params.kind, entry.zone)[0]
+
+
+def _place(order: SignedOrder) -> Place:
+    one = order.schedule
+    return one.trader, one.side, one.quality
+
+
+def require_canceller(order_hash: bytes, digest: bytes, signature: bytes, allowed: Collection[bytes]) -> None:
+    """UnacceptableOrder unless one of these signed the cancel of this digest."""
+    try:
+        signer = eip712.recover(digest, signature)
+    except Refused as cause:
+        raise UnacceptableOrder(order_hash, "its cancel is not signed") from cause
+    if signer not in allowed:
+        raise UnacceptableOrder(order_hash, "another account than its trader or its signer cancelled it")

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from settlement.chain import abi, books, claims, prepared
-from settlement.chain.books import SealedBook, Session
+from settlement.chain.books import Named, SealedBook, Session
 from settlement.chain.chunks import Limits, plan_books, plan_chunks
 from settlement.chain.client import MOST_GAS
 from settlement.chain.closer import close_all, require_joined
@@ -94,19 +94,20 @@ def seal(exchange: Exchange, session: Session, given: Sequence[SignedOrder]) -> 
 
     UnacceptableOrder for an order that would make the session unprovable.
     """
-    given = _with_submitted(exchange, session, given)
-    traders = sorted({order.schedule.trader for order in given})
+    named = _with_submitted(exchange, session, given)
+    traders = sorted({one.order.schedule.trader for one in named})
     members = {address: account.member for address, account in exchange.accounts(traders).items()}
-    return books.seal(exchange.separator, session, given, members)
+    ring = exchange.session_keys(sorted({one.place for one in named if one.by_key}))
+    return books.seal_named(session, named, members, ring)
 
 
-def _with_submitted(exchange: Exchange, session: Session, given: Sequence[SignedOrder]) -> list[SignedOrder]:
+def _with_submitted(exchange: Exchange, session: Session, given: Sequence[SignedOrder]) -> list[Named]:
     """Those that the session cannot be proved without, flagged, and the others."""
-    submitted = claims.submitted(exchange, session)
-    forced = {orders.order_hash(exchange.separator, one.schedule) for one in submitted}
-    others = [one for one in given if orders.order_hash(exchange.separator, one.schedule) not in forced]
-    flagged = [replace(one, submitted=True) for one in submitted]
-    return [*(replace(one, submitted=False) for one in others), *flagged]
+    flagged = [replace(one, submitted=True) for one in claims.submitted(exchange, session)]
+    submitted = [books.name(exchange.separator, one) for one in flagged]
+    forced = {one.hash for one in submitted}
+    others = (books.name(exchange.separator, replace(one, submitted=False)) for one in given)
+    return [*(one for one in others if one.hash not in forced), *submitted]
 
 
 def commit(
@@ -140,7 +141,8 @@ def prepare(exchange: Exchange, session: Session, sealed: SealedBook) -> Prepare
         raise WrongProgress(f"session {session.epoch} is not committed: commit to its books first")
     block = logs_of(exchange, "BookCommitted", session.epoch)[-1].block
     accounts = exchange.accounts(sealed.accounts(), block=block)
-    return prepared.prepare(session, sealed, books.judge(session, sealed, accounts))
+    ring = exchange.session_keys(sealed.session_keys(), block=block)
+    return prepared.prepare(session, sealed, books.judge(session, sealed, accounts, ring))
 
 
 def post_header(exchange: Exchange, operator: Signer, ready: Prepared) -> Step:

@@ -6,8 +6,8 @@ a closed zone leaves to the one above it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from settlement import matching
 from settlement.chain.books import Reasons, SealedBook, Session, ZoneBook
@@ -34,10 +34,12 @@ class PreparedZone:
     posting: ZonePosting
     fills: tuple[tuple[int, ...], ...]
     """Wh of each order's entries or windows."""
+    keys: Mapping[bytes, bytes] = field(default_factory=dict, compare=False)
+    """The session key that signed an order, by its hash, where its trader did not."""
 
     @property
     def book(self) -> ZoneBook:
-        return ZoneBook(self.orders, self.hashes)
+        return ZoneBook(self.orders, self.hashes, self.keys)
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def prepare(session: Session, sealed: SealedBook, reasons: Reasons) -> Prepared:
                 reasons[zone],
                 _posting(session, outcome, zone),
                 fills[zone],
+                book.keys,
             )
             for zone, book in enumerate(sealed.zones)
         ),

@@ -156,14 +156,17 @@ class Sent:
 class DayRun:
     """The first run of a day, from wherever the chain is with it."""
 
-    def __init__(self, exchange: Exchange, sender: Signer, zones: Sequence[SignedPosting]) -> None:
+    def __init__(
+        self, exchange: Exchange, sender: Signer, zones: Sequence[SignedPosting], *, whole: bool = True
+    ) -> None:
         """Reads what everyone held, and goes over what is done. WrongProgress if the chain has gone on with
-        something else than these postings.
+        something else than these postings. Unless `whole`, they are the first zones of the day only: these
+        can be settled, the rest waits for the others.
         """
         self.exchange, self.sender = exchange, sender
         self.day = zones[0].posting.first_window
         zones = [_as_cut(exchange, one) for one in zones]
-        self.plan = plan_of(exchange, zones)
+        self.plan = plan_of(exchange, zones, whole=whole)
         self.carry: RunCarry | None = None
         self.imbalances: dict[tuple[int, int], Imbalances] = {}
         """By zone and part, as their statements have them now."""
@@ -225,15 +228,19 @@ class DayRun:
         return Sent(data, follow(part, after), imbalances, delivered)
 
 
-def plan_of(exchange: Exchange, zones: Sequence[SignedPosting]) -> list[Part]:
-    """Every part in the order in which the run takes it: all are settled, then all are certified."""
+def plan_of(exchange: Exchange, zones: Sequence[SignedPosting], *, whole: bool = True) -> list[Part]:
+    """Every part in the order in which the run takes it: all are settled, then all are certified. Where more
+    zones follow, those of these are settled.
+    """
     held = [(_holdings_of(exchange, one), one) for one in zones]
     parts = [
         Part(name, holdings, signed, index)
-        for name in (SETTLE, CERTIFY)
+        for name in ((SETTLE, CERTIFY) if whole else (SETTLE,))
         for holdings, signed in held
         for index in range(len(signed.parts))
     ]
+    if not whole:
+        return parts
     last = sum(len(one.parts) for one in zones) - 1
     parts[last] = replace(parts[last], closes=_claims_of_party(exchange, zones[0].posting))
     parts[-1] = replace(parts[-1], ends=True)
