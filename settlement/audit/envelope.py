@@ -150,7 +150,12 @@ _NUMBERS = {
 }
 
 
+def encode_header(raw: Json) -> bytes:
+    """Its header's bytes."""
+    names = [*_HEADER, *(name for name in _LATER if raw.get(name) is not None)]
+    return bytes(rlp.encode([number(raw, n) if n in _NUMBERS else to_bytes(raw[n]) for n in names]))
+
+
 def header_hash(raw: Json) -> bytes:
     """The block's hash by its header, where the chain hashes headers as Ethereum does."""
-    names = [*_HEADER, *(name for name in _LATER if raw.get(name) is not None)]
-    return keccak(rlp.encode([number(raw, n) if n in _NUMBERS else to_bytes(raw[n]) for n in names]))
+    return keccak(encode_header(raw))

@@ -38,6 +38,7 @@ CHECKS: Mapping[str, str] = {
     "later runs": "each of what differs from the run before, signed by the quorum",
     "challenges": "opened, each with a read that its meter signed",
     "accounts": "cash, terms, withdrawals and nonces equal",
+    "session keys": "scopes and what was used of them equal",
     "lanes": "slots equal",
     "sessions": "parameters, books, stages and deadlines equal",
     "grids": "qualities, substitutions and lines equal",

@@ -37,7 +37,7 @@ def check(exchange: Exchange, id_: bytes, cleared: Cleared, findings: Findings) 
 
 
 def _book(exchange: Exchange, read: Sequence[SignedOrder]) -> ZoneBook:
-    hashes = (orders.order_hash(exchange.separator, one.schedule) for one in read)
+    hashes = (orders.signed_hash(exchange.separator, one)[0] for one in read)
     return ZoneBook(tuple(read), tuple(hashes))
 
 

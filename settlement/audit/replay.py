@@ -34,6 +34,7 @@ from settlement.reference.orders import SignedOrder
 from settlement.reference.posting import Posting
 from settlement.reference.prices import RoundPrices
 from settlement.reference.record import NO_ADDRESS
+from settlement.reference.session_key import Scope
 from settlement.reference.settlement import RunCarry
 from settlement.reference.statement import Statement
 
@@ -269,7 +270,7 @@ class Replay:
         kind = self.exchange.session(id_).params.kind
         found = orders.decode_all(records, id_, kind, zone)
         for one in found:
-            hash_ = orders.order_hash(self.exchange.separator, one.schedule)
+            hash_, _ = orders.signed_hash(self.exchange.separator, one)
             self.teller.first_windows[hash_] = one.schedule.first_window
             self.seen |= {one.schedule.trader, one.schedule.beneficiary} - {NO_ADDRESS}
             self.sums.orders[hash_] = one.schedule
@@ -315,7 +316,7 @@ class Replay:
         id_ = self.session_at(epoch)
         self.exchange.submit(now, id_, zone, record)
         order, _at = orders.decode(record, 0, id_, self.exchange.session(id_).params.kind, zone)
-        self.submitted[orders.order_hash(self.exchange.separator, order.schedule)] = None
+        self.submitted[orders.signed_hash(self.exchange.separator, order)[0]] = None
 
     def register(self, now: int, _: bytes, account: bytes, zone: int, role: int, *terms: Any) -> None:
         self.seen.add(account)
@@ -326,8 +327,13 @@ class Replay:
             "Withdrawal": self.exchange.request_withdrawal_signed,
             "Transfer": self.exchange.transfer_signed,
             "Acceptance": self.exchange.accept_signed,
+            "KeyGrant": self.exchange.grant_key_signed,
+            "KeyRevocation": self.exchange.revoke_key_signed,
         }
         by_type[type(message).__name__](now, message, signature)
+
+    def grant_key(self, now: int, sender: bytes, key: bytes, zone: int, *scope: int) -> None:
+        self.exchange.grant_key(now, sender, key, zone, Scope(*scope))
 
     def set_operator(self, _: int, sender: bytes, spender: bytes, approved: bool) -> None:
         self.operators.add((sender, spender))
@@ -416,6 +422,8 @@ HANDLERS: dict[str, Callable[..., list[Told] | None]] = {
     "deposit": lambda r, now, _, *values: r.exchange.deposit(now, *values),
     "requestWithdrawal": lambda r, now, sender, amount: r.exchange.request_withdrawal(now, sender, amount),
     "executeWithdrawal": lambda r, now, _, account: r.exchange.execute_withdrawal(now, account),
+    "grantKey": Replay.grant_key,
+    "revokeKey": lambda r, now, sender, key: r.exchange.revoke_key(now, sender, key),
     **{name: _relayed(name) for name in MESSAGES},
     "setGrid": lambda r, now, _, grid: drop(r.exchange.add_grid(grid)),
     "openDay": Replay.open_day,

@@ -46,6 +46,7 @@ class Question:
 def questions(replay: Replay, now: int) -> Iterator[Question]:
     """Everything that there is to ask, as of a time."""
     yield from _accounts(replay, now)
+    yield from _session_keys(replay.exchange, now)
     yield from _lanes(replay.exchange)
     yield from _sessions(replay.exchange, now)
     yield from _grids(replay.exchange)
@@ -73,6 +74,15 @@ def _accounts(replay: Replay, now: int) -> Iterator[Question]:
             yield Question("accounts", "withdrawalOf", (account,), withdrawal)
         nonce = exchange.state.nonces.get(account, 0)
         yield Question("accounts", "nonces", (account,), (nonce,), counts=1)
+
+
+def _session_keys(exchange: Exchange, now: int) -> Iterator[Question]:
+    for place, key in exchange.state.keys.items():
+        scope, use = key.scope, exchange.key_use(now, *place)
+        terms = (scope.kinds, scope.max_wh, scope.max_spend, scope.expiry)
+        yield Question("session keys", "keyOf", place, (*terms, key.granted_at, key.revoked_at))
+        used = (use.day, use.epoch, use.wh, use.pending, use.spent)
+        yield Question("session keys", "keyUseOf", place, used, counts=1)
 
 
 def member_word(exchange: Exchange, account: bytes) -> int:

@@ -13,7 +13,7 @@ from typing import Any
 
 from settlement.audit.state import NO_ADDRESS, NO_HASH, challenge_values, held_bits, member_word
 from settlement.chain.exchange import RunStage, Stage
-from settlement.reference import accounts, posting
+from settlement.reference import accounts, posting, session_key
 from settlement.reference.accounts import PROSUMER
 from settlement.reference.exchange import Exchange
 from settlement.reference.exchange.state import ChallengeStage, ClaimStage, Meter, SessionRecord
@@ -38,6 +38,7 @@ def values(exchange: Exchange, authority: bytes) -> Values:
         **_tokens(exchange),
         **_metering(exchange),
         **_later(exchange),
+        **_session_keys(exchange),
         "_nonces": exchange.state.nonces,
     }
 
@@ -184,7 +185,9 @@ def _clearing(exchange: Exchange) -> Values:
 def _omission(exchange: Exchange) -> Values:
     state = exchange.state
     return {
-        "_submitted": state.submitted,
+        "_submitted": {
+            order: {"epoch": epoch, "byKey": order in state.keyed} for order, epoch in state.submitted.items()
+        },
         "_submissions": _nested(state.submissions.items()),
         "_submissionOf": _nested(state.places.items()),
         "_bonds": {epoch: _bond(exchange, epoch) for epoch in state.bonds},
@@ -295,6 +298,14 @@ def _later(exchange: Exchange) -> Values:
             for key, one in state.upheld.items()
         },
         "_holds": state.holds,
+    }
+
+
+def _session_keys(exchange: Exchange) -> Values:
+    keys, uses = exchange.state.keys.items(), exchange.state.key_uses.items()
+    return {
+        "_keys": _nested((place, session_key.pack(one)) for place, one in keys),
+        "_keyUses": _nested((place, session_key.pack_use(one)) for place, one in uses),
     }
 
 

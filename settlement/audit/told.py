@@ -93,6 +93,12 @@ _NAMES = {"GridAdded": "GridSet", "Transferred": "Transfer", "Approved": "Approv
 _EXTRA: dict[str, Callable[[Teller, Any], dict[str, Any]]] = {
     "MemberRegistered": lambda _, e: {"zone": e.member.zone, "role": e.member.role},
     "WithdrawalRequested": lambda _, e: {"after_epoch": e.epoch},
+    "KeyGranted": lambda _, e: {
+        "kinds": e.scope.kinds,
+        "max_wh_per_window": e.scope.max_wh,
+        "max_spend_nano_per_day": e.scope.max_spend,
+        "expiry": e.scope.expiry,
+    },
     "GridAdded": lambda _, e: {"hash": e.grid_hash},
     "SessionOpened": lambda _, e: {"id": e.session},
     "HeaderPosted": lambda _, e: {"hash": e.header_hash},
