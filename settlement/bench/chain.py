@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
@@ -23,8 +23,8 @@ from settlement.bench.community import Community, Shape, running
 from settlement.bench.registry import Figures, Tell
 from settlement.chain import abi, books, closer, operator, prepared
 from settlement.chain.books import Session
-from settlement.chain.chunks import plan_chunks
-from settlement.chain.client import MOST_GAS
+from settlement.chain.chunks import Limits, plan_chunks
+from settlement.chain.client import MOST_GAS, AnvilClock
 from settlement.chain.prepared import Prepared
 from settlement.reference.clearing import Carry
 from settlement.reference.closing import ROOT
@@ -82,11 +82,12 @@ def figures(shape: Shape, done: Sequence[Repetition]) -> Figures:
 def repeat(community: Community, day: int) -> Repetition:
     """Clears a day whole, turns the chain back, and clears it phase by phase."""
     session, orders = community.open(day)
-    before = community.clock.snapshot()
+    clock = AnvilClock(community.chain)
+    before = clock.snapshot()
     start = time.perf_counter()
     cleared = community.clear(session, orders)
     whole_s = time.perf_counter() - start
-    community.clock.revert(before)
+    clock.revert(before)
     phases = take_apart(community, session, orders)
     return Repetition(whole_s, len(cleared.steps), cleared.gas_used, phases)
 
@@ -110,6 +111,14 @@ def take_apart(community: Community, session: Session, orders: Sequence[SignedSc
     with watch.running("chain"):
         _send(community, calls)
     return dict(watch.seconds)
+
+
+def plan_calls(
+    ready: Prepared, lanes_of: Mapping[bytes, int], limits: Limits | None = None
+) -> Iterator[bytes]:
+    """Calldata of a session of one zone after its commitment: header, clearings, close."""
+    chunks = plan_chunks(ready, ROOT, lanes_of, limits=limits)
+    yield from _calls(ready, chunks, list(_carries(ready, chunks)))
 
 
 def _carries(ready: Prepared, chunks: Sequence[range]) -> Iterator[Carry | None]:

@@ -20,7 +20,7 @@ from typing import Any
 from settlement.chain import deploy, operator, settler
 from settlement.chain.anvil import Anvil
 from settlement.chain.books import Session
-from settlement.chain.client import AnvilClock, Chain
+from settlement.chain.client import AnvilClock, Chain, Clock
 from settlement.chain.exchange import Exchange, Token
 from settlement.chain.operator import ClearedSession
 from settlement.chain.settler import SettledDay, SignedPosting
@@ -56,6 +56,8 @@ EVERY_GREEN_BUYER = 6
 HOMES_PER_PART = 50
 """Of a posting, as oracle nodes cut it: so many are certified in a transaction whatever is short."""
 REGISTRATION_GAS = 500_000
+NEXT_STEP = 1 << 32
+"""Between the nonces of a home's steps."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Shape:
     """Lanes of 32 bits, 8 a slot, instead of 16."""
     both_sides: bool = False
     """Every home signs a schedule to sell and one to buy; else they take turns."""
+    steps: int = 1
+    """Schedules that each home signs for a side, as steps of its price."""
 
     @property
     def grid(self) -> Grid:
@@ -76,7 +80,7 @@ class Shape:
     @property
     def window_orders(self) -> int:
         """Entries that a day's book has."""
-        return self.homes * WINDOWS * (2 if self.both_sides else 1)
+        return self.homes * WINDOWS * (2 if self.both_sides else 1) * self.steps
 
     @property
     def windows(self) -> int:
@@ -97,11 +101,17 @@ FIRST_HOME = 16
 class Community:
     """A deployed Exchange and its members; days are numbered from 1."""
 
+    clock: Clock
+
     def __init__(self, anvil: Anvil, shape: Shape) -> None:
-        self.shape = shape
         self.chain = Chain(anvil.rpc_url)
         self.clock = AnvilClock(self.chain)
         self.admin, self.operator = (Signer(secret) for secret in anvil.private_keys[:2])
+        self._settle_in(shape)
+
+    def _settle_in(self, shape: Shape) -> None:
+        """Deploys, and lets everybody in."""
+        self.shape = shape
         self.homes = [key(FIRST_HOME + number) for number in range(shape.homes)]
         found = deploy.deploy(self.chain, self.admin, deploy.Terms(window_length=WINDOW_LENGTH))
         self.exchange, self.token = Exchange(self.chain, found), Token(self.chain, found)
@@ -171,7 +181,7 @@ class Community:
         first, gate = first_window(day), gate_of(day)
         self.clock.advance_to(gate - 3_600)
         self.exchange.open_day(self.operator, first, WINDOWS, 1)
-        params = _params(first, gate, max_orders=2 * len(self.homes))
+        params = _params(first, gate, max_orders=2 * len(self.homes) * self.shape.steps)
         session = operator.open_session(self.exchange, self.operator, params)
         orders = self.sign_book(session, day)
         self.clock.advance_to(gate)
@@ -181,12 +191,17 @@ class Community:
         """What the homes ask for and offer, at random limits, in every window."""
         dice = random.Random(day)
         return [
-            sign_schedule(home, self.exchange.separator, self._schedule(dice, session, day, number, side))
+            sign_schedule(
+                home, self.exchange.separator, self._schedule(dice, session, day, number, side, step)
+            )
             for number, home in enumerate(self.homes)
             for side in ((SELL, BUY) if self.shape.both_sides else (SELL if number % 2 else BUY,))
+            for step in range(self.shape.steps)
         ]
 
-    def _schedule(self, dice: random.Random, session: Session, day: int, number: int, side: int) -> Schedule:
+    def _schedule(
+        self, dice: random.Random, session: Session, day: int, number: int, side: int, step: int
+    ) -> Schedule:
         limits = SELL_LIMIT if side == SELL else BUY_LIMIT
         return Schedule(
             trader=self.homes[number].address,
@@ -196,7 +211,7 @@ class Community:
             kind=0,
             quality=quality_of(self.shape, number, side),
             first_window=session.params.first_window,
-            nonce=2 * day + side,
+            nonce=2 * day + side + step * NEXT_STEP,
             quantity_wh=tuple(dice.randint(*QUANTITY_WH) for _ in range(WINDOWS)),
             limit_micro_per_kwh=tuple(dice.randint(*limits) for _ in range(WINDOWS)),
         )

@@ -141,7 +141,7 @@ def _started(
     try:
         for one in validators:
             command = avalanche.command(network, one, engine, descriptors)
-            found.append((one, processes.start(network, one, command)))
+            found.append((one, processes.start(network, one, command, avalanche.ENVIRONMENT)))
         yield found
     except BaseException:
         processes.stop(network, validators)

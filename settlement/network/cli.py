@@ -31,6 +31,7 @@ def register(subparsers: Any) -> None:
     _add(verbs, "down", _down, "stop the validators; nothing is lost")
     _add(verbs, "status", _status, "alive, height, hash at the common height, peers, memory")
     _add_rights(verbs)
+    _add_backup(verbs)
     _add_check(verbs)
 
 
@@ -59,6 +60,18 @@ def _add_rights(verbs: Any) -> None:
     for parser in (allow, disallow, add, remove):
         parser.add_argument(
             "--key", type=Path, metavar="FILE", help="the administrator's (default: of the folder)"
+        )
+
+
+def _add_backup(verbs: Any) -> None:
+    backup = _add(verbs, "backup", _backup, "write keys, settings and one validator's database to a file")
+    backup.add_argument(
+        "--validator", metavar="N", help="whose database, stopped meanwhile (default: the last)"
+    )
+    restore = _add(verbs, "restore", _restore, "read a backup into an empty folder; `up` starts it")
+    for parser in (backup, restore):
+        parser.add_argument(
+            "file", type=Path, metavar="FILE", help="the backup; it holds keys: keep it secret"
         )
 
 
@@ -150,6 +163,26 @@ def _down(arguments: argparse.Namespace) -> int:
     boot.down(arguments.dir, _tell)
     if arguments.json:
         print(json.dumps({"dir": str(arguments.dir), "running": 0}))
+    return 0
+
+
+def _backup(arguments: argparse.Namespace) -> int:
+    from settlement.network import backup
+
+    with _terminated_as_interrupted():
+        kept = backup.backup(arguments.dir, arguments.file, arguments.validator, _tell)
+    if arguments.json:
+        size = arguments.file.stat().st_size
+        print(json.dumps({"file": str(arguments.file), "bytes": size, "validator": kept.number}))
+    return 0
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from settlement.network import backup
+
+    network = backup.restore(arguments.dir, arguments.file, _tell)
+    if arguments.json:
+        print(json.dumps({"dir": str(arguments.dir), "chain_id": network.chain_id}))
     return 0
 
 

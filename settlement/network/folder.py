@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from settlement.chain.keystore import open_signer
 from settlement.chain.sign import Signer
 from settlement.errors import InputError
 from settlement.network.errors import Busy
@@ -29,6 +30,8 @@ from settlement.network.identity import Identity
 FORMAT = 1
 FILE = "network.json"
 ADMINISTRATOR, OPERATOR, STAKES = "administrator", "operator", "stakes"
+ORACLE, AUDITOR = "oracle", "auditor"
+"""Parties that ask a validator of their own, as the operator does."""
 HOST = "127.0.0.1"
 
 
@@ -43,10 +46,12 @@ class Validator:
     peer_port: int
     member: bool = True
     """False once it is removed: its folder is kept, and it is not started."""
+    host: str = HOST
+    """Where it listens, for peers and for RPC: an address that the others reach."""
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.rpc_port}"
+        return f"http://{self.host}:{self.rpc_port}"
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,21 @@ class Network:
     def rpcs(self) -> list[str]:
         return [self.rpc(validator) for validator in self.members]
 
+    def rpcs_of(self, party: str) -> list[str]:
+        """All members' addresses, a party's own first: it asks the others only where its own is silent.
+
+        The operator's is the first member's, `oracle-1`'s the one after it and so on, the auditor's the last:
+        with as many validators as parties nobody relies on another's. InputError for another party.
+        """
+        kind, _, number = party.partition("-")
+        if party in (OPERATOR, AUDITOR):
+            place = 0 if party == OPERATOR else len(self.members) - 1
+        elif kind == ORACLE and number.isdecimal() and int(number) > 0:
+            place = 1 + (int(number) - 1) % max(1, len(self.members) - 2)
+        else:
+            raise InputError(f"{party} has no validator: it is {OPERATOR}, {ORACLE}-N or {AUDITOR}")
+        return self.rpcs[place:] + self.rpcs[:place]
+
     def find(self, wanted: str) -> Validator:
         """By number or node id. InputError."""
         for validator in self.validators:
@@ -93,11 +113,15 @@ class Network:
         raise InputError(f"{self.folder} has no validator {wanted}: it has {known}")
 
     def key(self, name: str, path: Path | None = None) -> Signer:
-        """The administrator's or the operator's; InputError where the file is not, or holds no key."""
+        """The administrator's or the operator's, from the folder, or from where `--key` says, which may also
+        name a keystore or a signer. InputError where the file is not, or holds no key.
+        """
         file = path or self.folder / "keys" / f"{name}.key"
         try:
             return Signer(bytes.fromhex(file.read_text().strip().removeprefix("0x")))
         except (OSError, ValueError) as cause:
+            if path is not None:
+                return open_signer(path, option="--key")
             raise InputError(f"{file} holds no key of the {name}: name its file with --key") from cause
 
     def save(self) -> None:
@@ -139,6 +163,7 @@ def read_network(folder: Path) -> Network:
                 rpc_port=int(one["rpc_port"]),
                 peer_port=int(one["peer_port"]),
                 member=bool(one["member"]),
+                host=str(one.get("host", HOST)),
             )
             for one in fields["validators"]
         )

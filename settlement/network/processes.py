@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -9,14 +10,14 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from settlement.network.errors import NetworkError, NotStarted
-from settlement.network.folder import HOST, Network, Validator
+from settlement.network.folder import Network, Validator
 
 FILE, OUTPUT = "process.json", "output.log"
 STOP_TIMEOUT_S = 60.0
@@ -41,13 +42,15 @@ class Running:
         except psutil.Error:
             return None
 
+    def family(self) -> list[psutil.Process]:
+        """The node and its plugin; empty once ended."""
+        found = self.process()
+        return [] if found is None else [found, *_children(found)]
+
     def memory_bytes(self) -> int:
         """Resident, of the node and its plugin; 0 once ended."""
-        found = self.process()
-        if found is None:
-            return 0
         total = 0
-        for one in (found, *_children(found)):
+        for one in self.family():
             try:
                 total += one.memory_info().rss
             except psutil.Error:
@@ -69,7 +72,7 @@ def check_host(validators: Iterable[Validator]) -> int:
     """Descriptors a validator gets. NetworkError if a port is taken or there are too few."""
     for one in validators:
         for port in (one.rpc_port, one.peer_port):
-            if _taken(port):
+            if _taken(one.host, port):
                 raise NetworkError(
                     f"port {port} of validator {one.number} is taken: stop what listens there, "
                     "or begin a network with another --port"
@@ -83,8 +86,10 @@ def check_host(validators: Iterable[Validator]) -> int:
     return MOST_DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, MOST_DESCRIPTORS)
 
 
-def start(network: Network, validator: Validator, command: Sequence[str]) -> Running:
-    """Starts it, in a session of its own: it outlives this command."""
+def start(
+    network: Network, validator: Validator, command: Sequence[str], settings: Mapping[str, str] | None = None
+) -> Running:
+    """Starts it, in a session of its own: it outlives this command. `settings` join its environment."""
     home = network.home(validator)
     with (home / OUTPUT).open("ab") as output:
         process = subprocess.Popen(
@@ -93,6 +98,7 @@ def start(network: Network, validator: Validator, command: Sequence[str]) -> Run
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            env={**(settings or {}), **os.environ},
             start_new_session=True,
         )
     try:
@@ -120,7 +126,7 @@ def stop(network: Network, validators: Iterable[Validator], timeout_s: float = S
     """SIGTERM to all, so that databases are closed; SIGKILL to what is left after the time."""
     found = [(one, running(network, one)) for one in validators]
     alive = [one for _, one in found if one is not None]
-    families = [family for one in alive for family in _family(one)]
+    families = [family for one in alive for family in one.family()]
     for one in alive:
         _signal(one, signal.SIGTERM)
     deadline = time.monotonic() + timeout_s
@@ -136,11 +142,6 @@ def stop(network: Network, validators: Iterable[Validator], timeout_s: float = S
         _watched.pop(one.pid, None)
     for validator, _ in found:
         (network.home(validator) / FILE).unlink(missing_ok=True)
-
-
-def _family(found: Running) -> list[psutil.Process]:
-    process = found.process()
-    return [] if process is None else [process, *_children(process)]
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
@@ -166,11 +167,12 @@ def last_words(home: Path) -> str:
     return f"{said} (its logs are in {home})"
 
 
-def _taken(port: int) -> bool:
+def _taken(host: str, port: int) -> bool:
+    """An address that is not this host's is nobody's here: the validator itself will say so."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
-        except OSError:
-            return True
+            probe.bind((host, port))
+        except OSError as error:
+            return error.errno != errno.EADDRNOTAVAIL
     return False

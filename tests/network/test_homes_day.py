@@ -34,6 +34,7 @@ def test_every_validator_alone_passes_the_audit(day: tuple[Any, Path], five: Val
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.smoke
 def test_all_validators_together_pass_the_audit(day: tuple[Any, Path], five: Validators) -> None:
     exchange = json.loads((day[1] / "deployment.json").read_text())["exchange"]
     nodes = [part for rpc in five.network.rpcs for part in ("--rpc", rpc)]

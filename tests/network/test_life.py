@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from network_world import Validators, answer, command
 
 from settlement.network import boot
 
 
+@pytest.mark.smoke
 def test_all_validators_are_alive_and_have_one_chain(five: Validators) -> None:
     found = answer("network", "status", "--dir", five.folder)
     assert [one["id"] for one in found["validators"]] == [1, 2, 3, 4, 5]
@@ -46,6 +48,7 @@ def test_a_killed_validator_is_told_and_started_again_alone(validators: Validato
     assert [now == then for now, then in zip(after, pids, strict=True)] == [True, True, False, True, True]
 
 
+@pytest.mark.smoke
 def test_the_check_of_a_chain_passes_on_the_validators(five: Validators) -> None:
     found = answer("network", "check", "--rpc", *five.network.rpcs)
     assert found["passed"]

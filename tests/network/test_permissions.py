@@ -23,6 +23,7 @@ def funded(validators: Validators) -> Signer:
     return signer
 
 
+@pytest.mark.smoke
 def test_whoever_is_on_no_list_cannot_send_to_any_validator(five: Validators) -> None:
     stranger = funded(five)
     for number in range(1, 6):
@@ -30,6 +31,7 @@ def test_whoever_is_on_no_list_cannot_send_to_any_validator(five: Validators) ->
             five.chain(number).send(stranger, stranger.address, b"", gas=21_000)
 
 
+@pytest.mark.smoke
 def test_whoever_is_allowed_sends_until_it_is_not_any_more(five: Validators) -> None:
     stranger, folder = funded(five), five.folder
     address = "0x" + stranger.address.hex()
@@ -41,6 +43,7 @@ def test_whoever_is_allowed_sends_until_it_is_not_any_more(five: Validators) -> 
         chain.send(stranger, stranger.address, b"", gas=21_000)
 
 
+@pytest.mark.smoke
 def test_whoever_may_send_but_not_deploy_deploys_in_vain(five: Validators) -> None:
     sender, chain = five.admit(), five.chain(3)
     with pytest.raises(ChainError):
