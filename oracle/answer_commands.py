@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from oracle.answering import answer_of, reads_of
 from oracle.challenge_files import Told, read_signed
 from oracle.challenge_shell import (
     day_of_window,
@@ -21,7 +22,6 @@ from oracle.challenge_shell import (
 from oracle.contesting import signed_read
 from oracle.day import Day
 from oracle.live.store import Store
-from oracle.messages import decode
 from settlement.chain import challenger
 from settlement.chain.events import ChallengeSettled
 from settlement.chain.events import decode as decode_event
@@ -65,17 +65,11 @@ def _stored(exchange: Exchange, found: ChallengeState, folder: Path) -> Told:
     day, windows = day_of_window(exchange, found.window)
     with Store(folder, read_only=True) as store:
         accepted = store.day(Day(exchange.deployment.window_length, day, windows)).accepted
-    same = []
-    for signed in accepted:  # a sample that was refused, say for its signature, would fail on chain
-        reading = decode(signed.message)
-        if reading.key == (found.meter, found.register, found.window):
-            same.append(Told(signed, reading, None))
-    later = [r for r in same if r.reading.wh != found.wh and r.reading.sequence >= found.sequence]
-    stood = (found.committed_sequence, found.committed_wh)
-    stands = [r for r in same if (r.reading.sequence, r.reading.wh) == stood]
-    if not later and not stands:
-        raise CheckFailed(f"--data {folder}: of {len(same)} reads of the window none answers the challenge")
-    return max(later, key=lambda r: r.reading.sequence) if later else stands[0]
+    best = answer_of(found, accepted)
+    if best is None:
+        count = len(reads_of(found, accepted))
+        raise CheckFailed(f"--data {folder}: of {count} reads of the window none answers the challenge")
+    return Told(best.signed, best.reading, None)
 
 
 def settle(arguments: argparse.Namespace) -> None:

@@ -57,7 +57,7 @@ def _parser(commands: Any, name: str, told: str, description: str) -> argparse.A
     place.add_argument("--deployment", type=Path, metavar="FILE", help="the deployment.json of its folder")
     parser.add_argument("--from-block", type=int, default=0, metavar="N", help="where the deployment begins")
     parser.add_argument(
-        "--key-file", type=Path, metavar="FILE", help="private key of who sends, 32 bytes in hex"
+        "--key-file", metavar="SOURCE", help="key of who sends: a keystore file or a signer (docs/keys.md)"
     )
     parser.add_argument("--check", action="store_true", help="say what would happen, send nothing")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -71,7 +71,7 @@ def _add_challenge(commands: Any) -> None:
     )
     parser.add_argument("--read", required=True, metavar="FILE|HEX", help="what the meter signed instead")
     parser.add_argument(
-        "--account-key", type=Path, metavar="FILE", help="private key of the meter's account, which signs"
+        "--account-key", metavar="SOURCE", help="key of the meter's account, which signs, named the same way"
     )
     parser.add_argument("--zone", type=int, metavar="N", help="(default: the file's, else the account's)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write the signed challenge here, to relay")

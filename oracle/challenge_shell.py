@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from settlement.audit.cli import read_address
@@ -19,6 +18,7 @@ from settlement.chain.errors import ContractRevert
 from settlement.chain.events import DayOpened
 from settlement.chain.events import decode as decode_event
 from settlement.chain.exchange import Exchange
+from settlement.chain.keystore import open_signer
 from settlement.chain.sign import Signer
 from settlement.chain.statements import ChallengeState, challenge_of
 from settlement.chain.steps import Step, logs_of, step
@@ -56,18 +56,9 @@ def sender_of(arguments: argparse.Namespace) -> Signer | None:
     return None if arguments.check else sender
 
 
-def key_of(file: Path | None, option: str) -> Signer | None:
-    """A private key in a file. InputError, which never shows it."""
-    if file is None:
-        return None
-    try:
-        text = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise InputError(f"{option} {file} cannot be read: {reason}") from None
-    if not re.fullmatch(r"(0x)?[0-9a-fA-F]{64}", text):
-        raise InputError(f"{option} {file}: must hold one private key, 64 hex digits")
-    return Signer(text)
+def key_of(source: str | None, option: str) -> Signer | None:
+    """Whose key a source names. InputError, which never shows it."""
+    return None if source is None else open_signer(source, option=option)
 
 
 def id_of(text: str) -> bytes:

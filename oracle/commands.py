@@ -23,6 +23,10 @@ def register(subparsers: Any) -> None:
     _add_day(commands)
     _add_opening(commands)
     _add_erase(commands)
+    _add_serve(commands)
+    _add_vote(commands)
+    _add_post(commands)
+    _add_secret(commands)
 
 
 def _add_broker_config(commands: Any) -> None:
@@ -150,6 +154,85 @@ def _add_erase(commands: Any) -> None:
     parser.set_defaults(run=lambda arguments: _run_shell().erase(arguments))
 
 
+def _add_serve(commands: Any) -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="an oracle node: store readings, compute runs, vote, post, answer challenges",
+        description="Does what `run` does, and computes each run of each delivery day on its date from the "
+        "node's own store, signs it once a quorum of nodes gets the same, posts it in turn, and answers "
+        "challenges. Until SIGTERM or Ctrl-C; killed anywhere, it goes on.",
+    )
+    _add_config(parser)
+    parser.add_argument(
+        "--status-every", type=float, default=30, metavar="S", help="seconds between reports (default: 30)"
+    )
+    parser.add_argument("--json", action="store_true", help="report in JSON, one object a line")
+    parser.set_defaults(run=lambda arguments: _voting().serve(arguments))
+
+
+def _add_vote(commands: Any) -> None:
+    parser = commands.add_parser(
+        "vote",
+        help="compute one run of a zone and day and sign it, without the other nodes",
+        description="For when the broker is away: computes the run from the node's store, signs it unless "
+        "this node signed another of it before, and writes the ballot for `trellis oracle post`.",
+    )
+    _add_one_run(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the ballot goes")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=lambda arguments: _voting().vote(arguments))
+
+
+def _add_post(commands: Any) -> None:
+    parser = commands.add_parser(
+        "post",
+        help="post one run of a zone and day with the votes of other nodes",
+        description="Posts what a quorum signed, this node among them, at once and not in its turn. Votes "
+        "are those that the node heard, and the files that `trellis oracle vote` wrote at others.",
+    )
+    _add_one_run(parser)
+    parser.add_argument("votes", nargs="*", type=Path, metavar="FILE", help="ballots of other nodes")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=lambda arguments: _voting().post(arguments))
+
+
+def _add_secret(commands: Any) -> None:
+    parser = commands.add_parser(
+        "secret",
+        help="draw the secret that the day keys of all nodes begin from",
+        description="Written once, for its owner only; bring it to every node.",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="must not be there yet")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--date", metavar="YYYY-MM-DD", help="runs that are due before it get no key (default: today)"
+    )
+    source.add_argument(
+        "--from", dest="data", type=Path, metavar="DIR", help="what the node of this folder has now instead"
+    )
+    parser.set_defaults(run=lambda arguments: _voting().secret(arguments))
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", type=Path, required=True, metavar="FILE", help="the node's file, TOML or JSON"
+    )
+
+
+def _add_one_run(parser: argparse.ArgumentParser) -> None:
+    _add_config(parser)
+    parser.add_argument("--day", required=True, metavar="YYYY-MM-DD", help="the delivery day")
+    parser.add_argument("--zone", type=int, required=True, metavar="Z", help="of the grid")
+    parser.add_argument(
+        "--run",
+        dest="run_number",
+        type=int,
+        default=0,
+        metavar="N",
+        help="0 is the first, later ones are corrections (default: %(default)s)",
+    )
+
+
 def _add_whose(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
     whose = parser.add_mutually_exclusive_group(required=True)
@@ -197,3 +280,9 @@ def _run_shell() -> Any:
     from oracle import run_shell
 
     return run_shell
+
+
+def _voting() -> Any:
+    from oracle.voting import shell
+
+    return shell

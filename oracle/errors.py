@@ -20,11 +20,13 @@
     ├── OutOfRange         an energy, price or count beyond its type
     ├── BadNodeSignature   a node's signature that is malformed or recovers to nobody
     ├── UnknownSigner      a signature by somebody who is no oracle node
+    ├── BadBallot          what is no ballot of an oracle node
     ├── BadRegistry        a registry file, with the entry and field that is wrong
     ├── BadStore           a store of readings that cannot be used
     └── BadBroker          an address, credential or folder of a broker that cannot be used
     CheckFailed
     ├── BadSignature       a meter signature that does not verify
+    ├── NotYet             a run that cannot be made now: it says what it waits for
     ├── UnprovenTotal      a proof of an account's window that does not hold
     ├── WrongWindow        a reading outside the day, or of another window length
     ├── TooFewSigners      fewer distinct nodes signed than the quorum
@@ -130,6 +132,10 @@ class UnknownSigner(_Offending, InputError):
     template = "{} is no oracle node"
 
 
+class BadBallot(_Offending, InputError):
+    template = "{} is no ballot"
+
+
 class BadRegistry(_Offending, InputError):
     template = "{}"
 
@@ -144,6 +150,10 @@ class BadBroker(_Offending, InputError):
 
 class BadSignature(_Offending, CheckFailed):
     template = "the signature of meter {} does not verify"
+
+
+class NotYet(_Offending, CheckFailed):
+    template = "no run of day {} can be made now"
 
 
 class UnprovenTotal(_Offending, CheckFailed):

@@ -96,13 +96,18 @@ class RunFile:
         return self.rows[ROW_BYTES * index : ROW_BYTES * (index + 1)]
 
 
+def path_of(data: Path, inputs: DayInputs) -> Path:
+    """Where a node's folder has the run of these inputs, once it is kept."""
+    return data / FOLDER / f"{inputs.zone}-{inputs.day.first_window}-{inputs.sequence}{SUFFIX}"
+
+
 def keep(data: Path, inputs: DayInputs, computed: Computed) -> Path:
     """Write the file of a run to a node's folder, on disk when it returns; BadStore if it is there already
     (a second one would bring back what was erased) or cannot be written.
     """
     day, cells = inputs.day, computed.commitments.keys
-    folder = data / FOLDER
-    path = folder / f"{inputs.zone}-{day.first_window}-{inputs.sequence}{SUFFIX}"
+    path = path_of(data, inputs)
+    folder = path.parent
     header = HEADER.pack(
         inputs.zone, inputs.sequence, day.window_length_s, day.first_window, day.windows, len(cells)
     )
@@ -117,7 +122,7 @@ def keep(data: Path, inputs: DayInputs, computed: Computed) -> Path:
             os.fsync(file.fileno())
         os.link(part, path)  # never over another
         part.unlink()
-        _sync(folder)
+        sync(folder)
     except FileExistsError:
         raise BadStore(path, "this run was kept already: a posting has a sequence of its own") from None
     except OSError as cause:
@@ -198,7 +203,8 @@ def erase(run: RunFile, rows: Iterable[Row]) -> int:
     return count
 
 
-def _sync(folder: Path) -> None:
+def sync(folder: Path) -> None:
+    """The folder's entries on disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

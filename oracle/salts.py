@@ -3,9 +3,10 @@
     salt = HMAC-SHA256(day key, "trellis/salt" ‖ zone(4) ‖ posting sequence(4) ‖ message(52) ‖ flag(1))
 
 The oracle nodes must arrive at one commitments root without exchanging a salt for each reading, so salts are
-derived from one random 32-byte *day key* that the nodes share for one posting. The life of a day key:
+derived from one 32-byte *day key* that the nodes share for one posting. The life of a day key:
 
-    1. one node draws it and sends it to the others over their own authenticated, encrypted channel;
+    1. every node derives it from the secret of the date on which the run is due, and goes on to the next
+       date's, from which it cannot be made again (`oracle.voting.keys`);
     2. every node derives the salts, computes the posting, signs, and keeps the salts (`oracle.run_files`);
     3. when the posting is on chain, every node deletes the day key. From here on a salt exists only in the
        stores;

@@ -29,7 +29,7 @@ from pathlib import Path
 from oracle.errors import BadBroker
 from oracle.live import tls
 from oracle.live.client import IN_FLIGHT, PLAIN_PORT, TLS_PORT
-from oracle.live.wire import ALL_READINGS, MOST_BYTES, ROOT
+from oracle.live.wire import ALL_BALLOTS, ALL_READINGS, MOST_BYTES, ROOT, ballots_topic
 
 ITERATIONS = 101
 """mosquitto_passwd's own. Passwords are random, 192 bits: nothing is gained by slower guesses."""
@@ -140,6 +140,7 @@ def _acl(plan: Plan) -> str:
     ]
     for name in plan.oracles:
         lines += ["", f"user {name}", f"topic read {ALL_READINGS}", f"topic write {ROOT}/+/receipts/{name}"]
+        lines += [f"topic read {ALL_BALLOTS}", f"topic write {ballots_topic(name)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -15,6 +15,7 @@ from oracle.history import history_of
 from oracle.intake import Intake, Verifier, take, to_day
 from oracle.live.store import Store
 from oracle.localdays import local_day, time_zone
+from oracle.messages import SignedReading
 from oracle.registry import MeterRegistry
 from oracle.validation import Evidence, Failure, capacities_wh, validate
 from settlement.reference.posting import ACTUAL, DEFAULT, ESTIMATED
@@ -43,11 +44,13 @@ class Asked:
 def look(store: Store, asked: Asked, verifier: Verifier) -> dict[str, object]:
     """The figures of `trellis oracle day`. Default rules, no register reads, nothing upheld by challenges."""
     registry, day = asked.registry, asked.windows()
-    intake, arrived = _arrived(store, registry, day, verifier)
+    intake, arrived = arrived_of(store.day(day).batch, registry, day, verifier)
     capacities = capacities_wh(registry, day.window_length_s)
     before = (asked.windows(days) for days in range(1, asked.past_days + 1))
     past = [
-        validate(_arrived(store, registry, each, verifier)[1], Evidence(capacities)).readings
+        validate(
+            arrived_of(store.day(each).batch, registry, each, verifier)[1], Evidence(capacities)
+        ).readings
         for each in before
     ]
     history = history_of(past, registry.series, day, time_zone(asked.tz))
@@ -72,8 +75,11 @@ def look(store: Store, asked: Asked, verifier: Verifier) -> dict[str, object]:
     }
 
 
-def _arrived(store: Store, registry: MeterRegistry, day: Day, verifier: Verifier) -> tuple[Intake, MeterDay]:
-    intake = take(store.day(day).batch, registry, day, verifier)
+def arrived_of(
+    batch: Sequence[SignedReading], registry: MeterRegistry, day: Day, verifier: Verifier
+) -> tuple[Intake, MeterDay]:
+    """What counts of a batch, and the day with it, where meters are in service."""
+    intake = take(batch, registry, day, verifier)
     return intake, only_in_service(to_day(intake, registry, day), registry.in_service(day))
 
 

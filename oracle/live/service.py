@@ -16,10 +16,11 @@ import contextlib
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import aiomqtt
 
@@ -35,6 +36,30 @@ from settlement.errors import TrellisError
 
 BATCH = 500
 """Payloads of one transaction at most."""
+
+
+class Side(Protocol):
+    """What else travels on the node's connection."""
+
+    topics: str
+    """A filter of topics to read."""
+    topic: str
+    """Where the node publishes."""
+    every_s: float
+    """How often everything is published again."""
+    changed: asyncio.Event
+    """Set when there is something to publish at once."""
+
+    def take(self, payloads: Sequence[bytes]) -> None:
+        """Keep what came; it is acknowledged afterwards. sqlite3.Error if it cannot be kept. Called from one
+        thread of its own.
+        """
+        ...
+
+    def outgoing(self) -> list[bytes]:
+        """Everything that is to be known now; from the same thread."""
+        ...
+
 
 Report = Callable[[str, Mapping[str, object]], None]
 """Told of each event: a name and its figures. Nothing secret is among them."""
@@ -57,8 +82,9 @@ class Settings:
 class Service:
     """One oracle node's intake."""
 
-    def __init__(self, settings: Settings, store: Store, report: Report) -> None:
+    def __init__(self, settings: Settings, store: Store, report: Report, side: Side | None = None) -> None:
         """BadRegistry if there is no registry to begin with."""
+        self._side = side
         self._settings, self._store, self._report = settings, store, report
         self._registry = registry_file.read(settings.registry)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="store")
@@ -99,7 +125,11 @@ class Service:
         try:
             async with DurableClient(self._settings.login) as client:
                 await self._subscribe(client)
-                await self._consume(client)
+                telling = asyncio.create_task(self._tell(client))
+                try:
+                    await self._consume(client)
+                finally:
+                    telling.cancel()
         except aiomqtt.MqttError as error:
             if refused_credentials(error) and not self._ever_connected:
                 raise BadBroker(self._settings.login.address, f"it refuses this user ({error})") from error
@@ -112,9 +142,10 @@ class Service:
             await self._pause(self._backoff.next_s())
 
     async def _subscribe(self, client: DurableClient) -> None:
-        codes = await client.subscribe(ALL_READINGS, qos=1)
+        topics = [ALL_READINGS] if self._side is None else [ALL_READINGS, self._side.topics]
+        codes = await client.subscribe([(topic, 1) for topic in topics])
         if any(getattr(code, "value", code) >= 128 for code in codes):
-            raise BadBroker(self._settings.login.address, "it refuses the subscription to readings")
+            raise BadBroker(self._settings.login.address, "it refuses the subscription to its topics")
         self._connected = self._ever_connected = True
         self._report("connected", {"broker": str(self._settings.login.address)})
 
@@ -133,8 +164,13 @@ class Service:
 
     async def _take(self, client: DurableClient, messages: list[aiomqtt.Message]) -> None:
         """Store a batch, then acknowledge it, then tell the meters."""
-        deliveries = [Delivery(meter_of(str(m.topic)), bytes(m.payload)) for m in messages]
+        beside = [m for m in messages if self._side is not None and m.topic.matches(self._side.topics)]
+        readings = [m for m in messages if m not in beside]
+        deliveries = [Delivery(meter_of(str(m.topic)), bytes(m.payload)) for m in readings]
         loop = asyncio.get_running_loop()
+        if self._side is not None and beside:
+            payloads = [bytes(one.payload) for one in beside]
+            await loop.run_in_executor(self._worker, self._side.take, payloads)
         receipts = await loop.run_in_executor(self._worker, self._keep, deliveries)
         client.acknowledge(messages)
         self._backoff.reset()  # not at the connection: what fails after each one should wait longer too
@@ -142,6 +178,26 @@ class Service:
             if delivery.meter_id is not None:  # QoS 0: a meter that misses it sends again, and gets another
                 topic = receipts_topic(delivery.meter_id, self._settings.oracle)
                 await client.publish(topic, encode_receipt(receipt), qos=0)
+
+    async def _tell(self, client: DurableClient) -> None:
+        """Publishes what the side has to tell, at once when it changes and every so often. What the broker
+        did not take is told the next time.
+        """
+        while self._side is not None:
+            payloads = await asyncio.get_running_loop().run_in_executor(self._worker, self._outgoing)
+            for payload in payloads:
+                with contextlib.suppress(aiomqtt.MqttError):
+                    await client.publish(self._side.topic, payload, qos=1)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._side.changed.wait(), self._side.every_s)
+            self._side.changed.clear()
+
+    def _outgoing(self) -> list[bytes]:
+        try:
+            return [] if self._side is None else self._side.outgoing()
+        except (sqlite3.Error, TrellisError) as error:
+            self._report("nothing told", {"why": str(error)})
+            return []
 
     def _keep(self, deliveries: list[Delivery]) -> list[Receipt]:
         verdicts = judge(deliveries, self._registry, self._settings.verifier)

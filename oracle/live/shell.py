@@ -13,10 +13,11 @@ from datetime import date
 from pathlib import Path
 
 from oracle import registry_file
-from oracle.errors import BadBroker, BadStore
+from oracle.errors import BadStore
 from oracle.intake import Verifier, verify_all
 from oracle.live import broker, daily
 from oracle.live.client import Login, read_address
+from oracle.live.passwords import read_password
 from oracle.live.service import Report, Service, Settings
 from oracle.live.store import Store
 from oracle.pool import VerifierPool
@@ -63,11 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
     login = Login(
         read_address(arguments.broker, plaintext=arguments.plaintext),
         arguments.username,
-        _password(arguments.password_file, arguments.username),
+        read_password(arguments.password_file, arguments.username),
         arguments.tls_ca,
     )
-    report = _json_lines if arguments.json else _lines
-    with _alone(arguments.data), Store(arguments.data) as store, _verifier(arguments.workers) as verifier:
+    report = json_lines if arguments.json else lines
+    with alone(arguments.data), Store(arguments.data) as store, verifier_of(arguments.workers) as verifier:
         settings = Settings(login, arguments.registry, arguments.username, arguments.status_every, verifier)
         asyncio.run(_serve(settings, store, report))
     return 0
@@ -78,7 +79,8 @@ async def _serve(settings: Settings, store: Store, report: Report) -> None:
 
 
 @contextmanager
-def _verifier(workers: int) -> Iterator[Verifier]:
+def verifier_of(workers: int) -> Iterator[Verifier]:
+    """What verifies signatures, in so many processes. InputError below one."""
     if workers < 1:
         raise InputError("--workers is above zero")
     with VerifierPool(workers) if workers > 1 else nullcontext(verify_all) as verifier:
@@ -86,7 +88,7 @@ def _verifier(workers: int) -> Iterator[Verifier]:
 
 
 @contextmanager
-def _alone(data: Path) -> Iterator[None]:
+def alone(data: Path) -> Iterator[None]:
     """One service for a folder: two would take each other's session away."""
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -101,30 +103,13 @@ def _alone(data: Path) -> Iterator[None]:
         yield
 
 
-def _password(path: Path | None, username: str) -> str | None:
-    """What a file says: the password alone, or a JSON object of them by user."""
-    if path is None:
-        return None
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as cause:
-        raise BadBroker(path, "its password cannot be read") from cause
-    if not text.startswith("{"):
-        return text
-    try:
-        found = json.loads(text).get(username)
-    except (ValueError, RecursionError):
-        raise BadBroker(path, "it is neither a password nor JSON") from None
-    if not isinstance(found, str):
-        raise BadBroker(path, f"it has no password of {username}")
-    return found
-
-
-def _json_lines(event: str, figures: Mapping[str, object]) -> None:
+def json_lines(event: str, figures: Mapping[str, object]) -> None:
+    """An event as one JSON object."""
     print(json.dumps({"time_s": int(time.time()), "event": event, **figures}), flush=True)
 
 
-def _lines(event: str, figures: Mapping[str, object]) -> None:
+def lines(event: str, figures: Mapping[str, object]) -> None:
+    """An event for people."""
     told = " ".join(f"{name}={value}" for name, value in figures.items())
     print(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {event} {told}".rstrip(), flush=True)
 
@@ -140,7 +125,7 @@ def day(arguments: argparse.Namespace) -> int:
     registry = registry_file.read(arguments.registry)
     asked = daily.Asked(registry, wanted, arguments.tz, arguments.window, arguments.past)
     asked.windows()  # its errors before those of the store
-    with Store(arguments.data, read_only=True) as store, _verifier(arguments.workers) as verifier:
+    with Store(arguments.data, read_only=True) as store, verifier_of(arguments.workers) as verifier:
         figures = daily.look(store, asked, verifier)
     print(json.dumps(figures, indent=2) if arguments.json else daily.table(figures))
     return 0

@@ -111,6 +111,13 @@ class Store:
         query = f"SELECT DISTINCT message, signature FROM refused {among} ORDER BY message, signature"
         return Stored(accepted, self._signed(query, (*span, *healable)))
 
+    def count(self, day: Day) -> int:
+        """How many readings and samples of a day's windows there are: it grows with whatever comes."""
+        of_day = "window_length_s = ? AND window_index >= ? AND window_index < ?"
+        span = (day.window_length_s, day.first_window, day.first_window + day.windows)
+        counts = (f"SELECT count(*) FROM {table} WHERE {of_day}" for table in ("reading", "refused"))
+        return sum(int(self._connection.execute(query, span).fetchone()[0]) for query in counts)
+
     def _signed(self, query: str, values: Sequence[int | str]) -> tuple[SignedReading, ...]:
         return tuple(SignedReading(*row) for row in self._connection.execute(query, values))
 

@@ -4,6 +4,8 @@ others sent.
     trellis/v1/meters/<meter id, 64 hex digits>/readings             a meter publishes
     trellis/v1/meters/<meter id, 64 hex digits>/receipts/<oracle>    an oracle publishes
 
+    trellis/v1/oracles/<oracle>/ballots     an oracle publishes what `oracle.voting.ballots` defines
+
     readings   1 to 512 records of 116 bytes, nothing else: message(52) ‖ signature(64)
     receipt    sha256(payload)(32) ‖ stored(2) ‖ refused(2), big-endian counts of its records
 """
@@ -20,6 +22,7 @@ from oracle.messages import MESSAGE_BYTES, SIGNATURE_BYTES, SignedReading
 
 ROOT = "trellis/v1/meters"
 ALL_READINGS = f"{ROOT}/+/readings"
+ALL_BALLOTS = "trellis/v1/oracles/+/ballots"
 RECORD_BYTES = MESSAGE_BYTES + SIGNATURE_BYTES
 MOST_RECORDS = 512
 MOST_BYTES = RECORD_BYTES * MOST_RECORDS
@@ -49,6 +52,11 @@ def readings_topic(meter_id: bytes) -> str:
 def receipts_topic(meter_id: bytes, oracle: str) -> str:
     """Where an oracle tells a meter what it has; `+` for every oracle."""
     return f"{ROOT}/{meter_id.hex()}/receipts/{oracle}"
+
+
+def ballots_topic(oracle: str) -> str:
+    """Where an oracle tells the others what it computed and signed."""
+    return ALL_BALLOTS.replace("+", oracle)
 
 
 def meter_of(topic: str) -> bytes | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from settlement.chain.history_command import add_credit, add_history
+from settlement.chain.settling_command import add_run
 from settlement.errors import InputError
 from settlement.offchain.flexibility_command import add_flexibility
 from settlement.offchain.rule_commands import add_baseline, add_share
@@ -61,6 +62,7 @@ def _add_calendar(group: Any) -> None:
 SUBCOMMANDS: tuple[Callable[[Any], None], ...] = (
     _add_calendar,
     add_history,
+    add_run,
     add_share,
     add_baseline,
     add_flexibility,
