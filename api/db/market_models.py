@@ -61,6 +61,25 @@ class Meter(ChainMixin, Base):
     revoked: Mapped[bool]
 
 
+class SessionKey(ChainMixin, Base):
+    """A key that an account lets sign orders, within a scope."""
+
+    __tablename__ = "session_keys"
+
+    account: Mapped[str] = _key(String(42))
+    key: Mapped[str] = _key(String(42))
+    zone: Mapped[int] = mapped_column(BigInteger)
+    kinds: Mapped[int]
+    """Bit k: sessions of kind k."""
+    max_wh_per_window: Mapped[int] = mapped_column(BigInteger)
+    max_spend_nano_per_day: Mapped[int] = mapped_column(Wide)
+    expiry: Mapped[int] = mapped_column(BigInteger)
+    """The last moment at which it counts."""
+    granted_at: Mapped[int] = mapped_column(BigInteger)
+    """When it was first granted."""
+    revoked_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
 class Fact(ChainMixin, Base):
     """A single value of the deployment: quorum, bonds, who is the balancing party."""
 
@@ -94,6 +113,8 @@ class Day(ChainMixin, Base):
     settled: Mapped[bool]
     """Whether the first run is complete over all zones."""
     certified: Mapped[bool]
+    sessions: Mapped[list[int]] = mapped_column(JSON)
+    """Epochs of its energy sessions, as they were opened."""
 
 
 class Session(ChainMixin, Base):
@@ -297,6 +318,28 @@ class Settlement(ChainMixin, Base):
     certified_wh: Mapped[int] = mapped_column(Wide)
 
 
+class Certificate(ChainMixin, Base):
+    """Certificates of one product that an account got, and has now. Missing where a contract sent the call
+    that certified: then only the chain knows the product (`balanceOf`).
+    """
+
+    __tablename__ = "certificates"
+    __table_args__ = (Index("ix_certificates_day", "day", "zone", "quality"),)
+
+    account: Mapped[str] = _key(String(42))
+    product: Mapped[str] = _key(String(30))
+    """Its id, 14 bytes hex."""
+    zone: Mapped[int] = mapped_column(BigInteger)
+    day: Mapped[int] = mapped_column(BigInteger)
+    window: Mapped[int] = mapped_column(BigInteger)
+    quality: Mapped[int]
+    round: Mapped[int]
+    minted_wh: Mapped[int] = mapped_column(BigInteger)
+    """Of its own claims."""
+    wh: Mapped[int] = mapped_column(BigInteger)
+    """With what was handed over since."""
+
+
 class Challenge(ChainMixin, Base):
     """A reading that its participant contests."""
 
@@ -342,6 +385,6 @@ class CashMovement(ChainMixin, Base):
 
 PROJECTED: tuple[type[Base], ...] = (
     *(Member, Meter, Fact, GridVersion, Day, Session, Pause, Book, Order, Position, Claim),
-    *(Posting, Run, Reading, Settlement, Challenge, CashMovement),
+    *(Posting, Run, Reading, Settlement, Certificate, Challenge, CashMovement, SessionKey),
 )
 """All tables of the read model."""

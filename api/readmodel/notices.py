@@ -35,6 +35,7 @@ PRIVATE: Mapping[str, str] = {
     **dict.fromkeys(("AccountCorrected", "DeliveryDonated"), SETTLEMENT),
     **dict.fromkeys(("MemberRegistered", "MemberChanged", "Deposited", "Transfer", "Accepted"), ACCOUNT),
     **dict.fromkeys(("WithdrawalRequested", "Withdrawn", "ClaimOpened", "ClaimPaid"), ACCOUNT),
+    **dict.fromkeys(("KeyGranted", "KeyRevoked"), ACCOUNT),
 }
 """Said to whom it is about."""
 

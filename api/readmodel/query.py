@@ -70,6 +70,12 @@ class Queries:
         async with self.sessions() as session:
             return await session.scalar(select(Block.number).order_by(Block.number.desc()).limit(1))
 
+    async def unproved(self, through: int, most: int = 50) -> list[Session]:
+        """The last sessions up to an epoch that are not proved, void ones among them."""
+        query = select(Session).where(Session.epoch <= through, Session.proved_at.is_(None))
+        async with self.sessions() as session:
+            return list(await session.scalars(query.order_by(Session.epoch.desc()).limit(most)))
+
     async def bill(self, account: str, day: int) -> list[CashMovement]:
         """All that a delivery day moved of an account's cash and that counts, in the chain's order."""
         proved = select(Session.epoch).where(Session.day == day, Session.proved_at.is_not(None))

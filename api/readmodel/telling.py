@@ -101,7 +101,7 @@ class Telling:
         if found is None:
             separator = eip712.domain_separator(self.watched.chain_id, self.watched.exchange)
             each = orders.decode_each(records, session, kind, zone)
-            found = {orders.order_hash(separator, one.schedule): one for one in each}
+            found = {orders.signed_hash(separator, one)[0]: one for one in each}
             self._orders[(session, zone)] = found
         return found
 

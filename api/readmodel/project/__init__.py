@@ -12,11 +12,12 @@ from typing import Any
 
 from api.db.market_models import Member, Order, Reading, Settlement
 from api.readmodel.blocks import ReadBlock, Watched
-from api.readmodel.project import clearing, members, metering, sessions
+from api.readmodel.project import clearing, keys, members, metering, sessions
 from api.readmodel.project.context import Context
 from api.readmodel.rows import Rows
 from api.readmodel.telling import Telling, telling
 from settlement.chain import events as told
+from settlement.chain.key_events import KeyGranted, KeyRevoked
 
 HANDLERS: Mapping[type, Callable[[Context, Any], None]] = {
     told.MemberRegistered: members.registered,
@@ -24,6 +25,8 @@ HANDLERS: Mapping[type, Callable[[Context, Any], None]] = {
     told.Deposited: members.deposited,
     told.WithdrawalRequested: members.withdrawal_requested,
     told.Withdrawn: members.withdrawn,
+    KeyGranted: keys.granted,
+    KeyRevoked: keys.revoked,
     told.MeterRegistered: members.meter_registered,
     told.MeterRotated: members.meter_rotated,
     told.MeterRevoked: members.meter_revoked,

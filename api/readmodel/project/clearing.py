@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from api.db.market_models import Book, Member, Order, Position, Session
+from api.db.market_models import Book, Order, Position, Session
+from api.readmodel.project import certificates
 from api.readmodel.project.context import Context, Place
+from api.readmodel.project.places import lanes_of, slot_of
 from api.readmodel.project.sessions import blank, posted, terms_of
 from settlement.chain import events as told
 from settlement.chain.rpc import to_bytes, to_hex
@@ -14,11 +16,8 @@ from settlement.reference import orders, packed_windows, product_id
 from settlement.reference.flexible import FlexibleSchedule
 from settlement.reference.orders import Order as Signed
 from settlement.reference.orders import SignedOrder
-from settlement.reference.packed_windows import HOME, WIDE, Lanes
+from settlement.reference.packed_windows import Lanes
 from settlement.reference.product_id import CERTIFICATE, ProductId
-
-SLOT_BYTES = 14
-"""Of a product's id."""
 
 
 def cleared(c: Context, event: told.ScheduleCleared) -> None:
@@ -84,11 +83,6 @@ def _windows(schedule: Signed) -> int:
     return schedule.windows
 
 
-def lanes_of(c: Context, account: bytes) -> Lanes:
-    """How the account's slots are divided."""
-    return WIDE if c.rows.get(Member, to_hex(account))["wide"] else HOME
-
-
 def fills(words: Sequence[int], first_window: int, windows: int, lanes: Lanes) -> list[int]:
     """Wh in each window, from words that begin with the group of the first."""
     first = lanes.of(first_window)
@@ -134,18 +128,14 @@ def move(c: Context, account: bytes, product: ProductId, epoch: int, wh: int) ->
     )
 
 
-def slot_of(product: ProductId, lanes: Lanes) -> str:
-    """Name of the slot that holds the product."""
-    return to_hex(product_id.group_key(product, lanes.count).to_bytes(SLOT_BYTES, "big"))
-
-
 def transferred(c: Context, event: told.Transfer) -> None:
-    """A claim goes with its reserve. What certificates an account has is the chain's to say: they come
-    about product by product only there.
-    """
+    """A claim goes with its reserve; a certificate alone."""
     product = product_id.decode(event.id)
+    if product.kind == CERTIFICATE:
+        certificates.handed_over(c, event)
+        return
     sender = c.rows.find(Position, to_hex(event.sender), slot_of(product, lanes_of(c, event.sender)))
-    if product.kind == CERTIFICATE or sender is None or event.amount_wh == 0:
+    if sender is None or event.amount_wh == 0:
         return
     epoch = sender["epoch"]
     move(c, event.sender, product, epoch, -event.amount_wh)

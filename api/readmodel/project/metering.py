@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from api.db.market_models import Challenge, Day, Posting, Reading, Run, Settlement
 from api.readmodel.plain import exact
+from api.readmodel.project import certificates
 from api.readmodel.project.context import BALANCING_PARTY, CHALLENGE_BOND, Context, Place, RunKey
 from settlement.chain import events as told
 from settlement.chain.rpc import to_hex
@@ -123,6 +124,7 @@ def certified(c: Context, event: told.AccountCertified) -> None:
 
 def part_certified(c: Context, event: told.PartCertified) -> None:
     place: RunKey = {"zone": event.zone, "day": event.day, "run": 0}
+    certificates.minted(c, event)
     _change_run(c, certified_parts=1, **place)
     _balancing_result(c, place, delivered_wh=event.imbalance_wh, delivered_nano=event.cash_nano)
     _balance(c, "undelivered", event.cash_nano, place)

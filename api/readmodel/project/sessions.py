@@ -12,6 +12,7 @@ from settlement.chain import events as told
 from settlement.chain.rpc import to_bytes, to_hex
 from settlement.reference import marginal, orders, potential
 from settlement.reference.orders import SignedOrder
+from settlement.reference.product_id import ENERGY
 
 
 def grid_set(c: Context, event: told.GridSet) -> None:
@@ -20,11 +21,14 @@ def grid_set(c: Context, event: told.GridSet) -> None:
 
 def day_opened(c: Context, event: told.DayOpened) -> None:
     terms = {"windows": event.windows, "grid_version": event.grid_version}
-    c.put(Day, day=event.day, settled=False, certified=False, **terms)
+    c.put(Day, day=event.day, settled=False, certified=False, sessions=[], **terms)
 
 
 def opened(c: Context, event: told.SessionOpened) -> None:
     params = event.params
+    if params.kind == ENERGY:
+        traded = c.rows.get(Day, params.day)["sessions"]
+        c.put(Day, day=params.day, sessions=[*traded, event.epoch])
     grid = c.rows.get(GridVersion, params.grid_version)
     c.put(
         Session,

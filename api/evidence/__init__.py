@@ -1,0 +1,1 @@
+"""Evidence bundles: gathered from the read model, proved from the node."""
