@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
+from anyio import to_thread
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import BaseModel
 from sqlalchemy import Select, select
 
-from api.db.market_models import CashMovement, Order, Position, Reading, Session, Settlement
+from api import sheets
+from api.bills.facts import gather
+from api.bills.page import render
+from api.db.market_models import CashMovement, Certificate, Order, Position, Reading, Session, Settlement
 from api.db.market_models import Day as DeliveryDay
 from api.deps import CallerDep, CursorsDep, PageDep, PageQuery, QueriesDep
 from api.errors import NotFound, documented
-from api.etag import cacheable
+from api.etag import cacheable, preferred
 from api.pages import Cursors, Key, Page
 from api.readmodel.query import Clockwork, Columns, Queries
 from api.routes.sessions import HAS_IT, Day
@@ -27,6 +29,8 @@ from api.schemas.holdings import (
     BillAnswer,
     CashAnswer,
     CashPage,
+    CertificateAnswer,
+    CertificatePage,
     OrderAnswer,
     OrderPage,
     PositionAnswer,
@@ -40,6 +44,10 @@ from api.schemas.sessions import KINDS
 from settlement.reference import product_id
 
 router = APIRouter(prefix="/v1/accounts/{account}", tags=["accounts"])
+
+PDF = "application/pdf"
+BILL_TYPES = {"json": "application/json", "csv": "text/csv", "pdf": PDF}
+"""By format; the first is what whoever has no wish gets."""
 
 OfSession = Annotated[int | None, Query(ge=1, lt=1 << 24, description="Only of a session.")]
 OfDay = Annotated[int | None, Query(ge=0, lt=1 << 32, description="Only of a delivery day.")]
@@ -240,6 +248,39 @@ async def certificates(
     return cacheable(request, await _results(account, "certificates", extra, queries, cursors, page))
 
 
+@router.get(
+    "/certificates/products",
+    summary="Certificates by product",
+    response_model=CertificatePage,
+    responses=HAS_IT,
+)
+async def certificates_by_product(
+    account: Account,
+    request: Request,
+    caller: CallerDep,
+    queries: QueriesDep,
+    cursors: CursorsDep,
+    page: PageDep,
+    day: OfDay = None,
+) -> Response:
+    """Zone, window and quality of each certificate, as the chain's balances have them."""
+    query = select(Certificate).where(Certificate.account == to_hex(account))
+    if day is not None:
+        query = query.where(Certificate.day == day)
+    clock = await queries.clockwork()
+
+    def answer(row: Certificate) -> CertificateAnswer:
+        assert clock is not None, "certificates come with a deployment"
+        names = ("zone", "day", "window", "quality", "round", "minted_wh", "wh", "block_number", "tx_hash")
+        own = {name: getattr(row, name) for name in names}
+        starts = row.window * clock.window_length
+        return CertificateAnswer.model_validate({**own, "product": int(row.product, 16), "starts_at": starts})
+
+    scope, order = f"certificates by product {account.hex()} {day}", (Certificate.product,)
+    found = await _page(queries, cursors, page, scope, query, order, answer, CertificatePage)
+    return cacheable(request, found)
+
+
 # Cash ---------------------------------------------------------------------------------------------------
 
 
@@ -267,7 +308,7 @@ async def cash(
     "/bills/{day}",
     summary="A day's bill",
     response_model=BillAnswer,
-    responses=HAS_IT | documented(NotFound) | {200: {"content": {"text/csv": {}}}},
+    responses=HAS_IT | documented(NotFound) | {200: {"content": {"text/csv": {}, PDF: {}}}},
 )
 async def bill(
     account: Account,
@@ -275,15 +316,23 @@ async def bill(
     request: Request,
     caller: CallerDep,
     queries: QueriesDep,
-    format: Annotated[Literal["json", "csv"], Query(description="How it is written.")] = "json",
+    format: Annotated[
+        Literal["json", "csv", "pdf"] | None, Query(description="How it is written; none: as `Accept` asks.")
+    ] = None,
 ) -> Response:
-    """All that a delivery day moved of the account's cash: trades, imbalances, corrections, reserves."""
+    """All that a delivery day moved of the account's cash: trades, imbalances, corrections, reserves. As PDF
+    a page to read, with the same sum.
+    """
     found, clock = await queries.one(DeliveryDay, day), await queries.clockwork()
     if found is None or clock is None:
         raise NotFound("no such delivery day was opened")
     rows = await queries.bill(to_hex(account), day)
-    if format == "csv":
-        return cacheable(request, _csv(rows), "text/csv; charset=utf-8")
+    media = BILL_TYPES[format] if format else preferred(request, list(BILL_TYPES.values()))
+    if media == PDF:
+        facts = await gather(queries, to_hex(account), found, clock, rows)
+        return cacheable(request, await to_thread.run_sync(render, facts), PDF, vary="Accept")
+    if media == BILL_TYPES["csv"]:
+        return cacheable(request, _csv(rows), "text/csv; charset=utf-8", vary="Accept")
     answer = BillAnswer(
         account=account,
         day=day,
@@ -293,13 +342,9 @@ async def bill(
         certified=found.certified,
         lines=[_movement(row) for row in rows],
     )
-    return cacheable(request, answer)
+    return cacheable(request, answer, vary="Accept")
 
 
 def _csv(rows: Sequence[CashMovement]) -> bytes:
     names = ("kind", "amount_nano", "epoch", "zone", "day", "run", "subject", "block_number", "tx_hash")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([getattr(row, name) for name in names] for row in rows)
-    return text.getvalue().encode()
+    return sheets.lines([names, *([getattr(row, name) for name in names] for row in rows)])

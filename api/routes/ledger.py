@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any, Literal
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
+from api import sheets
 from api.db.chain_models import Event
 from api.deps import CallerDep, CursorsDep, PageDep, QueriesDep
 from api.etag import cacheable
@@ -119,15 +119,9 @@ def _row(event: Event) -> list[Any]:
 
 
 async def _csv(chunks: AsyncIterator[list[list[Any]]]) -> AsyncIterator[bytes]:
-    yield _lines([list(COLUMNS)])
+    yield sheets.lines([COLUMNS])
     async for rows in chunks:
-        yield _lines(rows)
-
-
-def _lines(rows: Sequence[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+        yield sheets.lines(rows)
 
 
 SCHEMA = pa.schema(

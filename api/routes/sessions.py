@@ -93,6 +93,7 @@ def session_answer(row: Session, clock: Clockwork) -> SessionAnswer:
             "committed_zones": row.committed_zones,
             "committed_orders": row.committed_orders,
             "proved_at": row.proved_at,
+            "order_bond_nano": params["bond_nano"],
             "rent_nano": row.rent_nano,
             "bond_nano": row.bond_nano,
             "block_number": row.block_number,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.siwe import MOST_BYTES as MOST_MESSAGE
 from api.roles import Role
-from api.schemas.common import Account, Bytes, Integer, Time
+from api.schemas.common import Account, Answer, Bytes, Integer, Time
 
 STRICT = ConfigDict(extra="forbid")
 
@@ -27,7 +27,7 @@ class ChallengeRequest(BaseModel):
     )
 
 
-class ChallengeAnswer(BaseModel):
+class ChallengeAnswer(Answer):
     """A message to sign with `personal_sign`."""
 
     message: str = Field(
@@ -63,7 +63,7 @@ class RefreshRequest(BaseModel):
     refresh_token: str = Field(min_length=1, max_length=200, examples=["pZ0b3Jt..."])
 
 
-class TokenAnswer(BaseModel):
+class TokenAnswer(Answer):
     """What a logged-in wallet carries."""
 
     access_token: str = Field(description="Sent as `Authorization: Bearer ...`.", examples=["eyJhbGciOi..."])
@@ -77,7 +77,7 @@ class TokenAnswer(BaseModel):
     account: Account
 
 
-class Membership(BaseModel):
+class Membership(Answer):
     """What the registry says of an account."""
 
     zone: Integer
@@ -88,7 +88,7 @@ class Membership(BaseModel):
     suspended: bool
 
 
-class StandingAnswer(BaseModel):
+class StandingAnswer(Answer):
     """What an account is, as of a block."""
 
     account: Account

@@ -6,15 +6,36 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    WithJsonSchema,
+)
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,77})", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
 
 
+class Answer(BaseModel):
+    """What the service says, and its client reads: nobody changes it."""
+
+    model_config = ConfigDict(frozen=True)
+
+
 def rfc3339(unix_s: int) -> str:
     """`2026-06-01T12:00:00Z` of Unix seconds."""
     return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def of_rfc3339(value: Any) -> Any:
+    """The Unix seconds of what `rfc3339` wrote; numbers as they are."""
+    if not isinstance(value, str):
+        return value
+    found = datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    return int(found.timestamp())
 
 
 def to_hex(data: bytes) -> str:
@@ -79,6 +100,7 @@ Integer = Annotated[
 """An amount: JSON numbers lose digits beyond 2^53."""
 Time = Annotated[
     int,
+    BeforeValidator(of_rfc3339),
     PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-06-01T12:00:00Z"]}),
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from api.pages import Page
-from api.schemas.common import Account, Bytes, Hash, Integer, Time
+from api.schemas.common import Account, Answer, Bytes, Hash, Integer, Time
 from api.schemas.sessions import FromChain, Kind
 
 Side = Literal["buy", "sell"]
@@ -15,6 +15,7 @@ Flag = Literal["actual", "estimated", "default"]
 FLAGS: tuple[Flag, ...] = ("actual", "estimated", "default")
 REASONS = (
     *("negative account", "no cover", "quality", "quantity", "another zone", "suspended", "beneficiary"),
+    *("session key ended", "beyond the scope of its session key"),
 )
 
 
@@ -49,7 +50,7 @@ class OrderPage(Page[OrderAnswer]):
     """Orders by session and hash."""
 
 
-class WindowHolding(BaseModel):
+class WindowHolding(Answer):
     """Of one window."""
 
     product: Integer = Field(description="The token's id.")
@@ -105,6 +106,24 @@ class ResultPage(Page[ResultAnswer]):
     """Results by day, run and zone."""
 
 
+class CertificateAnswer(FromChain):
+    """Certificates of one product that an account got of its own claims, and has now."""
+
+    product: Integer = Field(description="The token's id, of kind certificate.")
+    zone: Integer
+    day: Integer
+    window: Integer
+    starts_at: Time
+    quality: int
+    round: int
+    minted_wh: Integer = Field(description="Of its own claims.")
+    wh: Integer = Field(description="With what was handed over since, as `balanceOf` has it.")
+
+
+class CertificatePage(Page[CertificateAnswer]):
+    """Certificates by product."""
+
+
 class CashAnswer(FromChain):
     """A change of an account's cash."""
 
@@ -124,7 +143,7 @@ class CashPage(Page[CashAnswer]):
     """Movements in the chain's order."""
 
 
-class BillAnswer(BaseModel):
+class BillAnswer(Answer):
     """A delivery day of an account: what was traded, settled and corrected, and returned of reserves."""
 
     account: Account

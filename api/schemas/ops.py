@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from api.schemas.common import Integer
+from api.schemas.common import Answer, Integer
 
 
-class Health(BaseModel):
+class Health(Answer):
     """The process runs."""
 
     status: Literal["ok"] = "ok"
 
 
-class Readiness(BaseModel):
+class Readiness(Answer):
     """Whether requests can be answered."""
 
     status: Literal["ready", "not ready"]

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from api.schemas.common import Hash, Integer
+from api.schemas.common import Answer, Hash, Integer
 from api.schemas.sessions import FromChain
 
 
-class NeighbourAnswer(BaseModel):
+class NeighbourAnswer(Answer):
     """An order of the book and its way to the root; zeros where there is none."""
 
     hash: Hash
     siblings: list[Hash]
 
 
-class InclusionAnswer(BaseModel):
+class InclusionAnswer(Answer):
     """Where the order is: `leaf(hash)` at that position leads to the root."""
 
     index: Integer
     siblings: list[Hash] = Field(description="Of the way to the root, the lowest first.")
 
 
-class AbsenceAnswer(BaseModel):
+class AbsenceAnswer(Answer):
     """Between which orders it would be: they are next to each other."""
 
     index: Integer = Field(description="How many orders of the book have lower hashes.")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from api.pages import Page
 from api.readmodel.stages import Stage
-from api.schemas.common import Account, Hash, Integer, Time
+from api.schemas.common import Account, Answer, Hash, Integer, Time
 
 Kind = Literal["energy", "flexibility_up", "flexibility_down", "certificate"]
 KINDS: tuple[Kind, ...] = ("energy", "flexibility_up", "flexibility_down", "certificate")
 
 
-class FromChain(BaseModel):
+class FromChain(Answer):
     """Where it can be checked."""
 
     block_number: Integer = Field(description="Block of the transaction.")
@@ -47,7 +47,10 @@ class SessionAnswer(FromChain):
     imbalance_min: Integer
     imbalance_max: Integer
     max_orders: Integer
+    max_submitted: Integer = Field(description="How many orders may be submitted on chain besides.")
+    order_bond_nano: Integer = Field(description="Paid for each order omitted, or committed in vain.")
     receipt_signer: Account
+    certificate_run: int
     zones: int
     committed_zones: int
     committed_orders: Integer
@@ -60,7 +63,7 @@ class SessionPage(Page[SessionAnswer]):
     """Sessions by their number."""
 
 
-class Potential(BaseModel):
+class Potential(Answer):
     """A posted entry of the proof: its price is the floor of the mean of both bounds."""
 
     window: Integer
@@ -77,7 +80,7 @@ class Premium(Potential):
     quality: int
 
 
-class AtPrice(BaseModel):
+class AtPrice(Answer):
     """What was bid and offered exactly at a cell's price, Wh, and how much of it fills."""
 
     quality: int
@@ -108,7 +111,7 @@ class ClearingAnswer(Page[ZoneClearing]):
     premiums: list[Premium]
 
 
-class ProductAnswer(BaseModel):
+class ProductAnswer(Answer):
     """What a token's id says."""
 
     id: Integer

@@ -1,0 +1,1 @@
+"""A day's bill as a page that a household reads."""
