@@ -3,12 +3,15 @@
 `admit` runs before every route. It reads the route's rule from the matrix of `api/roles.py`, and refuses, in
 this order: a caller who needs a token and has none (401), one who asks too often (429), one whose roles do
 not fit (403), and one who asks for another's account without the right to (404: as if it did not exist).
+
+All of them are coroutines, though few wait: the framework runs plain functions in a thread each.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
@@ -19,13 +22,20 @@ from api.auth.tokens import Access, Tokens
 from api.chain import ChainReader
 from api.db.engine import Sessions
 from api.db.stores import IdempotencyStore
-from api.errors import Forbidden, NotFound, RateLimited, Unauthenticated
+from api.errors import Forbidden, NotFound, RateLimited, Unauthenticated, Unavailable
+from api.evidence.bundles import Bundles
 from api.idempotency import Once, fingerprint, key_of
+from api.identity.store import Identities
+from api.intake.desk import Desk
+from api.intake.markets import Markets
+from api.intake.snapshots import Snapshots
+from api.intake.store import IntakeStore
 from api.limits import Buckets
 from api.metrics import Metrics
 from api.middleware import ACCOUNT
 from api.pages import DEFAULT_LIMIT, MOST, Cursors
 from api.readmodel.query import Queries
+from api.relays.relayer import Relayer
 from api.roles import MATRIX, Role, Roles, Rule, Standing
 from api.schemas.common import to_hex
 from api.settings import Settings
@@ -43,13 +53,36 @@ class Services:
     tokens: Tokens
     gate: Gate
     idempotency: IdempotencyStore
+    bundles: Bundles
+    identities: Identities | None
+    """None where no key file is set."""
     cursors: Cursors
     metrics: Metrics
     reads: Buckets
     writes: Buckets
     logins: Buckets
+    orders: Buckets
+    """Orders and cancels by who brings them."""
+    markets: Markets
+    depths: Snapshots
+    intake_store: IntakeStore
+    intake: Desk | None
+    """None where no key signs receipts."""
+    relays: Buckets
+    """Transactions sent for a wallet."""
+    relayer: Relayer
     now: Callable[[], float]
     """Unix seconds."""
+    open_sockets: Counter[bytes] = field(default_factory=Counter)
+    """WebSockets by account."""
+
+    def charge_orders(self, account: bytes, count: int) -> None:
+        """Counts what a wallet brings. RateLimited, and nothing is counted, if it is too much."""
+        try:
+            self.orders.take(to_hex(account), count)
+        except RateLimited:
+            self.metrics.limited.labels("orders").inc()
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +112,7 @@ class Caller:
         return self.sees_all or (account == self.account and self.standing.may_own(self.rule))
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     found = request.app.state.services
     assert isinstance(found, Services)
     return found
@@ -88,23 +121,33 @@ def services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(services)]
 
 
-def _settings(parts: ServicesDep) -> Settings:
+async def _settings(parts: ServicesDep) -> Settings:
     return parts.settings
 
 
-def _sessions(parts: ServicesDep) -> Sessions:
+async def _sessions(parts: ServicesDep) -> Sessions:
     return parts.sessions
 
 
-def _chain(parts: ServicesDep) -> ChainReader:
+async def _chain(parts: ServicesDep) -> ChainReader:
     return parts.chain
 
 
-def _cursors(parts: ServicesDep) -> Cursors:
+async def _cursors(parts: ServicesDep) -> Cursors:
     return parts.cursors
 
 
-def _queries(sessions: Annotated[Sessions, Depends(_sessions)]) -> Queries:
+async def _store(parts: ServicesDep) -> IntakeStore:
+    return parts.intake_store
+
+
+async def _intake(parts: ServicesDep) -> Desk:
+    if parts.intake is None:
+        raise Unavailable("this process takes no orders: it has no TRELLIS_RECEIPT_KEY_FILE")
+    return parts.intake
+
+
+async def _queries(sessions: Annotated[Sessions, Depends(_sessions)]) -> Queries:
     return Queries(sessions)
 
 
@@ -112,6 +155,8 @@ SettingsDep = Annotated[Settings, Depends(_settings)]
 Db = Annotated[Sessions, Depends(_sessions)]
 ChainDep = Annotated[ChainReader, Depends(_chain)]
 CursorsDep = Annotated[Cursors, Depends(_cursors)]
+StoreDep = Annotated[IntakeStore, Depends(_store)]
+IntakeDep = Annotated[Desk, Depends(_intake)]
 QueriesDep = Annotated[Queries, Depends(_queries)]
 
 
@@ -126,11 +171,11 @@ async def admit(request: Request, parts: ServicesDep) -> Caller | None:
         raise Forbidden("nobody may use this route: it has no rule")
     if rule.public:
         address = request.client.host if request.client else "unknown"
-        _take(parts, "logins" if path.startswith("/v1/auth/") else "reads", f"address {address}")
+        take(parts, "logins" if path.startswith("/v1/auth/") else "reads", f"address {address}")
         return None
     access = parts.tokens.check(bearer(request))
     request.scope[ACCOUNT] = to_hex(access.account)
-    _take(parts, "reads" if request.method == "GET" else "writes", to_hex(access.account))
+    take(parts, "reads" if request.method == "GET" else "writes", to_hex(access.account))
     return await _with_role(request, parts, access, rule)
 
 
@@ -145,20 +190,31 @@ def bearer(request: Request) -> str:
     return token.strip()
 
 
-async def _with_role(request: Request, parts: Services, access: Access, rule: Rule) -> Caller:
+async def with_role(parts: Services, access: Access, rule: Rule) -> Caller:
+    """The caller of a token, if its roles fit. Forbidden if not, ChainError if nobody can tell."""
+    if not rule.by_role:
+        return Caller(Standing(access.account, frozenset(), None, 0), access.login_id, rule)
     caller = Caller(await parts.roles.of(access.account), access.login_id, rule)
     standing = caller.standing
     if not (standing.may_own(rule) or standing.may_foreign(rule)):
         needed = ", ".join(sorted(role for role in rule.own | rule.foreign if role is not None))
         raise Forbidden(f"this is for: {needed}; roles come from the chain, ask the community's registrar")
+    return caller
+
+
+async def _with_role(request: Request, parts: Services, access: Access, rule: Rule) -> Caller:
+    caller = await with_role(parts, access, rule)
+    standing = caller.standing
     asked = request.path_params.get("account")
     if asked is not None and not standing.may_foreign(rule) and asked.lower() != to_hex(caller.account):
         raise NotFound("there is no such account")
     return caller
 
 
-def _take(parts: Services, name: str, caller: str) -> None:
+def take(parts: Services, name: str, caller: str) -> None:
+    """Takes a token of a caller's bucket, `reads` and the like. RateLimited if there is none."""
     buckets: dict[str, Buckets] = {"reads": parts.reads, "writes": parts.writes, "logins": parts.logins}
+    buckets["relays"] = parts.relays
     try:
         buckets[name].take(caller)
     except RateLimited:
@@ -166,7 +222,7 @@ def _take(parts: Services, name: str, caller: str) -> None:
         raise
 
 
-def _caller(admitted: Annotated[Caller | None, Depends(admit)]) -> Caller:
+async def _caller(admitted: Annotated[Caller | None, Depends(admit)]) -> Caller:
     if admitted is None:
         raise Unauthenticated("the route is public: it has no caller")
     return admitted
@@ -201,7 +257,7 @@ class PageQuery:
     cursor: str | None
 
 
-def _page(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> PageQuery:
+async def _page(limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None) -> PageQuery:
     return PageQuery(limit, cursor)
 
 

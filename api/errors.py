@@ -7,14 +7,19 @@
     ├── Forbidden               403     forbidden
     ├── NotFound                404     not-found
     ├── MethodNotAllowed        405     method-not-allowed
+    ├── BodyTooSlow             408     body-too-slow
     ├── WriteInProgress         409     write-in-progress
     ├── BodyTooLarge            413     body-too-large
     ├── UnsupportedMedia        415     unsupported-media-type
     ├── InvalidRequest          422     invalid-request
     ├── KeyReused               422     idempotency-key-reused
+    ├── OrderRefused            422     order-refused
+    ├── ContractRefused         422     contract-refused
+    ├── UpgradeRequired         426     upgrade-required
     ├── RateLimited             429     rate-limited
     ├── InternalError           500     internal-error
-    └── Unavailable             503     unavailable
+    ├── Unavailable             503     unavailable
+    └── RelayUnavailable        503     relay_unavailable
 
 A type is `urn:trellis:problem:` and its name, for programs; the detail is one sentence for people. What a
 caller sent is not repeated: it may be a secret.
@@ -98,6 +103,12 @@ class MethodNotAllowed(ApiError):
     status, slug, title = 405, "method-not-allowed", "The resource does not take this method"
 
 
+class BodyTooSlow(ApiError):
+    """The body does not arrive."""
+
+    status, slug, title = 408, "body-too-slow", "The body does not arrive"
+
+
 class WriteInProgress(ApiError):
     """A write with the same Idempotency-Key is being carried out."""
 
@@ -128,6 +139,31 @@ class KeyReused(ApiError):
     status, slug, title = 422, "idempotency-key-reused", "The key was used for another request"
 
 
+class OrderRefused(ApiError):
+    """An order or a cancel that no book may hold; `errors` names the field and the fix."""
+
+    status, slug, title = 422, "order-refused", "The order is not taken"
+
+
+class ContractRefused(ApiError):
+    """The Exchange would refuse it, with one of its errors (docs/errors.md)."""
+
+    status, slug, title = 422, "contract-refused", "The contract would refuse this"
+
+    def __init__(self, error: str, arguments: Sequence[Any]) -> None:
+        detail = f"the Exchange answers {error}: docs/errors.md says what to do"
+        super().__init__(detail, error=error, arguments=list(arguments))
+
+
+class UpgradeRequired(ApiError):
+    """The resource speaks another protocol."""
+
+    status, slug, title = 426, "upgrade-required", "The resource speaks WebSocket"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"Upgrade": "websocket", "Connection": "Upgrade"})
+
+
 class RateLimited(ApiError):
     """Too many requests."""
 
@@ -150,6 +186,12 @@ class Unavailable(ApiError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class RelayUnavailable(ApiError):
+    """This service has no key to send with."""
+
+    status, slug, title = 503, "relay_unavailable", "Nothing is sent for others here"
 
 
 class FieldProblem(BaseModel):
@@ -182,6 +224,8 @@ class Problem(BaseModel):
     detail: str
     request_id: str = Field(description="Name of the request in the service's log.")
     errors: list[FieldProblem] | None = Field(None, description="Which fields are not valid.")
+    error: str | None = Field(None, description="Of `contract-refused`: the Exchange's error.")
+    arguments: list[Any] | None = Field(None, description="Of that error; integers as decimal strings.")
 
 
 def every_error() -> list[type[ApiError]]:
@@ -264,8 +308,12 @@ def _validation(errors: Sequence[Any]) -> ApiError:
     return InvalidRequest(f"not valid: {named}", errors=fields)
 
 
+TAGS = frozenset({"Schedule", "FlexibleSchedule"})
+"""Which of several shapes was tried: in a location as pydantic says it, and not in the body."""
+
+
 def _pointer(location: Sequence[Any]) -> str:
     """`/schedules/0/zone` in the body (RFC 6901), `query/limit` outside."""
-    where, *path = (str(part) for part in location)
+    where, *path = (str(part) for part in location if part not in TAGS)
     steps = [part.replace("~", "~0").replace("/", "~1") for part in path]
     return "/" + "/".join(steps) if where == "body" else "/".join([where, *steps])

@@ -35,6 +35,13 @@ class Metrics:
             ["limit"],
             registry=self.registry,
         )
+        self.sockets = Gauge("trellis_websockets", "WebSockets that are open.", registry=self.registry)
+        self.closed = Counter(
+            "trellis_websockets_closed_total",
+            "WebSockets closed, by the code they were closed with.",
+            ["code"],
+            registry=self.registry,
+        )
         self.block = Gauge(
             "trellis_chain_block_number", "Latest block that was read.", registry=self.registry
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import logs
-from api.errors import BodyTooLarge, InternalError, MalformedRequest, problem_response
+from api.errors import BodyTooLarge, BodyTooSlow, InternalError, MalformedRequest, problem_response
 from api.metrics import Metrics
 
 ACCOUNT = "trellis.account"
@@ -85,10 +87,10 @@ class ResponseHeaders:
 
 
 class BodyLimit:
-    """Reads no more of a body than is allowed, whatever its length claims to be."""
+    """Reads no more of a body than is allowed, whatever its length claims to be, and for no longer."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self.most = app, most
+    def __init__(self, app: ASGIApp, most: int, seconds: float = 20.0) -> None:
+        self.app, self.most, self.seconds = app, most, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -103,6 +105,11 @@ class BodyLimit:
             return
         await _Counted(self, scope, receive, send).run()
 
+    async def _give_up(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = BodyTooSlow(f"a body arrives within {self.seconds:g} s: send it faster, or less at once")
+        error.headers["Connection"] = "close"  # what is still to come is no request
+        await problem_response(error)(scope, receive, send)
+
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         error = BodyTooLarge(f"a body has at most {self.most} bytes: send less at once")
         await problem_response(error)(scope, receive, send)
@@ -112,24 +119,38 @@ class _TooMuch(Exception):
     """The body went over the limit while it was read."""
 
 
+class _TooSlow(Exception):
+    """The time for the body is over."""
+
+
 class _Counted:
     """One request whose body is counted while it comes in."""
 
     def __init__(self, limit: BodyLimit, scope: Scope, receive: Receive, send: Send) -> None:
         self.limit, self.scope, self._receive, self._send = limit, scope, receive, send
-        self.read, self.over, self.started = 0, False, False
+        self.read, self.over, self.late, self.started, self.whole = 0, False, False, False, False
+        self.ends = asyncio.get_running_loop().time() + limit.seconds
 
     async def run(self) -> None:
-        try:
+        with suppress(_TooMuch, _TooSlow):
             await self.limit.app(self.scope, self.receive, self.send)
-        except _TooMuch:
-            self.over = True
-        if self.over and not self.started:
+        if self.late and not self.started:
+            await self.limit._give_up(self.scope, self._receive, self._send)
+        elif self.over and not self.started:
             await self.limit._refuse(self.scope, self._receive, self._send)
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        """The next piece of the body; once it is whole, only the caller's leaving is to come, at any time."""
+        if self.whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self.ends):
+                message = await self._receive()
+        except TimeoutError:
+            self.over = self.late = True
+            raise _TooSlow from None
         if message["type"] == "http.request":
+            self.whole = not message.get("more_body", False)
             self.read += len(message.get("body", b""))
             if self.read > self.limit.most:
                 self.over = True

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from api import errors
 from api.errors import Problem, documented
 from api.roles import MATRIX, Rule
+from api.schemas.orders import BatchBody
 
 VERSION = "1"
 TITLE = "Trellis"
@@ -37,8 +38,9 @@ def _complete(found: dict[str, Any]) -> dict[str, Any]:
     schemas = parts.setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):  # the framework's own shape, never answered here
         schemas.pop(name, None)
-    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= problem.pop("$defs") | {"Problem": problem}
+    for model in (Problem, BatchBody):  # routes name them without the framework's knowing
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs") | {model.__name__: schema}
     parts["schemas"] = dict(sorted(schemas.items()))
     parts["securitySchemes"] = {
         "wallet": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": _HOW_TO_LOG_IN}

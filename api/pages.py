@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import InvalidRequest
 
@@ -29,6 +29,8 @@ Key = tuple[int | str, ...]
 
 class Page(BaseModel, Generic[Row]):
     """Part of a list."""
+
+    model_config = ConfigDict(frozen=True)
 
     items: list[Row]
     next_cursor: str | None = Field(description="Sent as `cursor`, gives what follows; null at the end.")

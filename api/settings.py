@@ -22,6 +22,9 @@ class Settings(BaseSettings):
     )
     rpc: str = Field("http://127.0.0.1:8545", description="http(s) address of the node that is read.")
     exchange: str = Field("0x" + "00" * 20, description="Address of the Exchange.")
+    operator_key_file: str | None = Field(
+        None, description="Where the operator's key is (docs/keys.md): a keystore file or a signer."
+    )
 
     index_batch: int = Field(
         50, ge=1, le=500, description="Blocks that the indexer reads and writes at once."
@@ -73,14 +76,55 @@ class Settings(BaseSettings):
     logins_per_s: float = Field(1, gt=0, description="Login requests a second of one address.")
     logins_burst: int = Field(20, ge=1, description="Login requests that may come at once.")
 
+    receipt_key_file: str | None = Field(
+        None,
+        description="Where the key that signs receipts is (docs/keys.md); none: no orders are taken here.",
+    )
+    intake_lease_s: float = Field(
+        5,
+        gt=0.5,
+        le=300,
+        description="Seconds after which another process may take orders, if the one that does is gone.",
+    )
+    orders_per_s: float = Field(
+        500, gt=0, description="Orders a second that one wallet may bring for long, its own or others'."
+    )
+    orders_burst: int = Field(20_000, ge=1, description="Orders that may come at once.")
+    relay_key_file: Path | None = Field(
+        None,
+        description="Where the key is that sends what participants signed; none: nothing is sent.",
+    )
+    relays_per_s: float = Field(
+        0.1, gt=0, description="Transactions a second that are sent for one wallet for long."
+    )
+    relays_burst: int = Field(20, ge=1, description="Transactions that may be sent for it at once.")
+
     stream_s: float = Field(
         300, ge=0, le=600, description="Seconds after which an event stream ends, to be asked for again."
     )
+    ws_per_wallet: int = Field(8, ge=1, description="WebSockets that one wallet may have open.")
+    ws_idle_s: float = Field(
+        60, gt=0, description="Seconds of silence after which the other end of a WebSocket counts as gone."
+    )
+    ws_slow_s: float = Field(
+        10, gt=0, description="Seconds that a WebSocket's reader may take for one message."
+    )
     max_body_bytes: int = Field(4 * 1024 * 1024, ge=1024, description="The largest body of a request, bytes.")
+    body_timeout_s: float = Field(20, gt=0, description="Seconds in which a body has to arrive.")
     cors_origins: tuple[str, ...] = Field(
         (), description="Web origins whose pages may call the API; none by default."
     )
     idempotency_ttl_s: int = Field(
         86_400, ge=60, description="Seconds for which the answer of a write is kept for its Idempotency-Key."
+    )
+    identity_key_file: Path | None = Field(
+        None, description="File of the keys that seal identities; none: no identities are kept."
+    )
+    aggregate_group: int = Field(
+        5, ge=3, le=1000, description="Accounts that an aggregate must be of, at least, to be told."
+    )
+    evidence_whole: bool = Field(
+        False,
+        description="Whether members' evidence has transactions with other accounts' orders and readings.",
     )
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from settlement.errors import InputError
 ALGORITHM = "EdDSA"
 TYPE = "at+jwt"
 REFRESH_BYTES = 32
+MOST_CHECKED = 10_000
+"""Access tokens whose signature was checked and is not checked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,19 @@ class Tokens:
         self._issuer, self._access_ttl_s, self._refresh_ttl_s = issuer, access_ttl_s, refresh_ttl_s
         self._now = now
         self._ended: dict[str, int] = {}
+        self._checked: OrderedDict[str, Access] = OrderedDict()
 
     # Access ---------------------------------------------------------------------------------------------
 
     def check(self, token: str) -> Access:
         """What an access token says. Unauthenticated unless it is ours, of now, and its login not ended."""
+        found = self._checked.get(token) or self._read(token)
+        if found.login_id in self._ended or found.expires_at <= self._now():
+            raise Unauthenticated("the access token has expired: refresh it, or log in", invalid=True)
+        return found
+
+    def _read(self, token: str) -> Access:
+        """Checks the signature; the next time the token comes, it is known."""
         try:
             claims = self._decode(token)
             account = bytes.fromhex(claims["sub"][2:])
@@ -97,8 +108,11 @@ class Tokens:
             raise Unauthenticated(
                 "the access token is not valid: refresh it, or log in", invalid=True
             ) from cause
-        if found.login_id in self._ended or found.expires_at <= self._now() or len(account) != 20:
-            raise Unauthenticated("the access token has expired: refresh it, or log in", invalid=True)
+        if len(account) != 20:
+            raise Unauthenticated("the access token is not valid: refresh it, or log in", invalid=True)
+        self._checked[token] = found
+        if len(self._checked) > MOST_CHECKED:
+            self._checked.popitem(last=False)
         return found
 
     def _decode(self, token: str) -> dict[str, Any]:

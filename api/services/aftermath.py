@@ -21,8 +21,9 @@ import numpy as np
 
 from api.services.agents import draw
 from api.services.cast import QUORUM, Resident
-from api.services.community import DAY_S, CommunityDay
+from api.services.community import CommunityDay
 from api.services.delivery import signed_readings
+from api.services.plan import DAY_S
 from oracle.commitments import open_reading
 from oracle.contesting import contest, signed_read
 from oracle.day import Mask

@@ -70,6 +70,12 @@ class Cast:
     operator: Signer
     supplier: Signer
     network: Signer
+    receipts: Signer
+    """The API's, for receipts and nothing else."""
+    relay: Signer
+    """The API's too: it sends what members signed, and has no right on chain."""
+    session_key: Signer
+    """With which the first home's agent signs orders, once its owner lets it."""
     oracles: tuple[Signer, ...]
     homes: tuple[Resident, ...]
 
@@ -115,11 +121,15 @@ def make_cast(seed: int, numbers: Sequence[int], streets: int = 1, cars: int = 0
         )
         for place, number in enumerate(numbers)
     )
-    admin, operator, supplier, network = (
-        wallet(seed, name) for name in ("admin", "operator", "supplier", "network operator")
+    admin, operator, supplier, network, receipts, relay, session_key = (
+        wallet(seed, name)
+        for name in (
+            *("admin", "operator", "supplier", "network operator"),
+            *("receipt signer", "relay", "session key"),
+        )
     )
     oracles = tuple(wallet(seed, f"oracle {index}") for index in range(1, ORACLES + 1))
-    return Cast(admin, operator, supplier, network, oracles, homes)
+    return Cast(admin, operator, supplier, network, receipts, relay, session_key, oracles, homes)
 
 
 def zone_of(place: int, streets: int) -> int:

@@ -1,10 +1,12 @@
 """A community's day on a chain, step by step, each with what it cost.
 
+    deploy    the contracts, and the API over them
     register  members, meters, oracle nodes, deposits; the grid
-    order     the session opens; agents sign; what is not signed by its trader is refused
-    clear     commitment, potentials, fills, proof
+    order     the session opens; agents log in, sign and bring their orders to the API; what is not signed by
+              its trader is refused
+    clear     what the API wrote down is committed to, cleared and proved; agents read their fills
     deliver   meters sign, oracle nodes agree, the posting
-    settle    imbalances, then certificates
+    settle    imbalances, then certificates; agents read their bills
 
 Sessions are day-ahead: the gate closes at noon of the day before, so agents know the days until the one
 before that and no more.
@@ -14,150 +16,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
-from typing import Any
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+from eth_utils.address import to_checksum_address
 
 from api.services import agents, collect, delivery
-from api.services.agents import PAST_DAYS, QUALITIES, SUBSTITUTIONS, Past, Tariff
-from api.services.cast import QUORUM, Cast, Resident
+from api.services.agents import QUALITIES, Tariff
+from api.services.api_agents import Agents, KeyScope
+from api.services.cast import CONNECTION_W, QUORUM, Cast
+from api.services.decisions import Decisions
 from api.services.delivery import PostedZone
-from oracle.errors import OutOfRange
-from oracle.homes import FIRST_DAY, LAST_DAY, WINDOW_LENGTH_S, Community, Ints, by_day, day_of
+from api.services.local_api import ChainTime, local_api, sealed_orders
+from api.services.measured import MeasuredChain, ToldClock
+from api.services.plan import HOUR_S, Plan
+from oracle.homes import WINDOW_LENGTH_S, Community, Ints, day_of
 from oracle.node import DayInputs
 from settlement.chain import deploy, events, operator, settler
-from settlement.chain.books import SealedBook, Session
-from settlement.chain.client import RECEIPT_TIMEOUT_S, Chain, Clock
+from settlement.chain.client import Clock
 from settlement.chain.deploy import Terms
-from settlement.chain.errors import UnacceptableOrder
 from settlement.chain.exchange import Exchange, Token
-from settlement.chain.intake import Intake
+from settlement.chain.keystore import write_throwaway
 from settlement.chain.operator import ClearedSession
-from settlement.chain.receipts import check_receipt
-from settlement.chain.rpc import Receipt
-from settlement.chain.sign import Signer, sign_flexible, sign_schedule
-from settlement.errors import InputError
-from settlement.reference import eip712
+from settlement.chain.sign import Signer
 from settlement.reference.flexible import SignedFlexible
-from settlement.reference.orders import SignedOrder, order_hash
-from settlement.reference.schedule import SignedSchedule
-from settlement.reference.session import NO_PARENT, UNLIMITED_WH, Grid, SessionParams, single_zone
-from settlement.reports.facts import CLEAR, SETTLE, DayFacts, Incident, PhaseFact, Series, StreetFact
-from settlement.units import PRICE_CAP
+from settlement.reference.session import SessionParams
+from settlement.reports.facts import CLEAR, SETTLE, DayFacts, Incident, PhaseFact, Series
 
-HOUR_S, DAY_S = 3_600, 86_400
-GATE_BEFORE_S = 12 * HOUR_S
-"""Noon of the day before."""
-CLAIMS_S = 2 * deploy.MAX_PAUSE_S + 7 * DAY_S
-"""From the deadline of the proof to the last claim."""
-MOST_ORDERS = 1_000
-BOND_NANO = 10**9
-"""For each order that the operator leaves out, or never proves."""
 OPERATOR_DEPOSIT_NANO = 2_000 * 10**9
 HOME_DEPOSIT_NANO = 200 * 10**9
 SUPPLIER_DEPOSIT_NANO = 20_000 * 10**9
-FIRST_SESSION_DAY = FIRST_DAY + timedelta(days=15)
-"""With two weeks behind the day of the gate: agents that know less had better not trade."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be run."""
-
-    day: date
-    seed: int = 1
-    feed_in: int = 80_000
-    """micro/kWh."""
-    imbalance_margin: int = 0
-    """How far imbalance prices lie outside the supplier's, micro/kWh."""
-    streets: int = 1
-    """One is the substation's own zone; more are zones below it, each with a line."""
-    line_charge: int = 10_000
-    """Of each street's line, micro/kWh; without meaning where there is one street."""
-    line_capacity_wh: int | None = None
-    """Of each street's line in a window, either way."""
-    cars: int = 0
-    """The first so many homes have one."""
-    runs: int = 1
-    """How often the day is settled."""
-
-    @property
-    def grid(self) -> Grid:
-        """The substation, and the streets below it."""
-        if self.streets == 1:
-            return single_zone(QUALITIES, SUBSTITUTIONS)
-        capacity = UNLIMITED_WH if self.line_capacity_wh is None else self.line_capacity_wh
-        pairs = tuple(index for pair in SUBSTITUTIONS for index in pair)
-        parents, charges = (NO_PARENT, *(0,) * self.streets), (0, *(self.line_charge,) * self.streets)
-        return Grid(QUALITIES, pairs, parents, charges, (UNLIMITED_WH, *(capacity,) * self.streets))
-
-    @property
-    def street_facts(self) -> tuple[StreetFact, ...]:
-        """None where all live in the substation's zone."""
-        zones = range(1, self.grid.zones)
-        terms = (self.line_charge, self.line_capacity_wh)
-        return tuple(StreetFact(zone, f"Street {zone}", *terms) for zone in zones)
-
-    @property
-    def first_window(self) -> int:
-        return day_of(self.day).first_window
-
-    @property
-    def starts_at(self) -> int:
-        return self.first_window * WINDOW_LENGTH_S
-
-    @property
-    def opens_at(self) -> int:
-        """Of the chain: the session is open until the gate."""
-        return self.starts_at - GATE_BEFORE_S - 3 * HOUR_S
-
-
-class MeasuredChain(Chain):
-    """A chain that keeps account of what was sent, by phase."""
-
-    def __init__(self, rpc: str | Sequence[str], **options: Any) -> None:
-        super().__init__(rpc, **options)
-        self.phase = ""
-        self.spent: dict[str, list[int]] = {}
-        self._pending: dict[bytes, tuple[str, int]] = {}
-
-    def submit(self, signer: Signer, to: bytes | None, data: bytes, *, gas: int | None = None) -> bytes:
-        tx_hash = super().submit(signer, to, data, gas=gas)
-        self._pending[tx_hash] = self.phase, len(data)
-        return tx_hash
-
-    def wait(self, tx_hash: bytes, timeout_s: int = RECEIPT_TIMEOUT_S) -> Receipt:
-        receipt = super().wait(tx_hash, timeout_s)
-        if tx_hash in self._pending:
-            phase, size = self._pending.pop(tx_hash)
-            spent = self.spent.setdefault(phase, [0, 0, 0])
-            for place, amount in enumerate((1, receipt.gas_used, size)):
-                spent[place] += amount
-        return receipt
-
-
-def check_day(day: date) -> None:
-    """OutOfRange unless a session can be run for it."""
-    if not FIRST_SESSION_DAY <= day <= LAST_DAY:
-        raise OutOfRange(day, f"the homes were measured for days from {FIRST_SESSION_DAY} to {LAST_DAY}")
-
-
-def check_line_charge(plan: Plan, measured: Community) -> None:
-    """InputError unless the supplier can sell dearer than it buys at the substation, with a line between it
-    and every home.
-    """
-    if plan.streets == 1:
-        return
-    retail, charge = int(measured.on(plan.day).tariff_micro_per_kwh.min()), plan.line_charge
-    most = (retail - plan.feed_in) // 2
-    if charge > most:
-        raise InputError(
-            f"--line-charge {charge / 1e6:g} is out of range: energy that passes two lines would cost more "
-            f"than retail ({retail / 1e6:g}) less feed-in ({plan.feed_in / 1e6:g}); at most {most / 1e6:g}"
-        )
 
 
 @dataclass
@@ -169,8 +61,12 @@ class CommunityDay:
     measured: Community
     chain: MeasuredChain
     clock: Clock
+    rpc: str
+    """http address of a node, for the API."""
     moved_weeks: int = 0
     """How long after they were measured the homes' days are delivered."""
+    oracle_chain: MeasuredChain | None = None
+    """The node of whoever posts and settles; the operator's if there is no other."""
     seconds: dict[str, float] = field(default_factory=dict)
     incidents: list[Incident] = field(default_factory=list)
     imbalances: settler.Imbalances = field(default_factory=list)
@@ -183,11 +79,16 @@ class CommunityDay:
         self.imbalance_prices = delivery.imbalance_prices(
             retail, self.tariff.feed_in, self.plan.imbalance_margin
         )
+        self._open = ExitStack()
+
+    def close(self) -> None:
+        """Stops the API, if it runs."""
+        self._open.close()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """What is sent and how long it takes counts for this phase."""
-        start, self.chain.phase = time.perf_counter(), name
+        start, self.chain.account.phase = time.perf_counter(), name
         self.chain.spent.setdefault(name, [0, 0, 0])
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
@@ -195,7 +96,7 @@ class CommunityDay:
     # Register -------------------------------------------------------------------------------------------
 
     def deploy(self) -> None:
-        """The contracts, and who may do what."""
+        """The contracts, who may do what, and the API beside them."""
         currency = ("Trellis demo dollar", "TDD")
         with self.phase("deploy"):
             admin = self.cast.admin
@@ -203,6 +104,29 @@ class CommunityDay:
             self.exchange, self.token = Exchange(self.chain, found), Token(self.chain, found)
             for role, who in self._rights().items():
                 deploy.grant(self.chain, admin, found, role, [signer.address for signer in who])
+        self._serve()
+
+    def _serve(self) -> None:
+        """The API over the chain, by the chain's clock, until the day is closed."""
+        folder = Path(self._open.enter_context(TemporaryDirectory(prefix="trellis-demo-")))
+        deployment, time_ = self.exchange.deployment, ChainTime()
+        time_.tell(self.chain.now())
+        self.clock = ToldClock(self.clock, self.chain, time_.tell)
+        receipts = write_throwaway(folder, self.cast.receipts)
+        relay = write_throwaway(folder, self.cast.relay)
+        self.api = self._open.enter_context(
+            local_api(
+                self.rpc,
+                self.chain.chain_id,
+                deployment.exchange,
+                folder,
+                time_,
+                from_block=deployment.block,
+                receipt_key_file=receipts,
+                relay_key_file=relay,
+            )
+        )
+        self.agents = self._open.enter_context(Agents(self.cast, self.api))
 
     def _rights(self) -> dict[int, Sequence[Signer]]:
         cast = self.cast
@@ -228,6 +152,14 @@ class CommunityDay:
             exchange.send(admin, "setQuorum", QUORUM)
             self._deposit()
             self.grid_version = exchange.set_grid(admin, self.plan.grid)
+            self._grant_key()
+
+    def _grant_key(self) -> None:
+        """One home's owner lets an agent sign orders, by a key that ends when the day begins. The API's relay
+        sends it.
+        """
+        scope = KeyScope(2 * CONNECTION_W, HOME_DEPOSIT_NANO, self.plan.starts_at)
+        self.chain.count_in(self.agents.grant_key(scope, self.chain.block_number()))
 
     def _deposit(self) -> None:
         deposits = {home.address: HOME_DEPOSIT_NANO for home in self.cast.homes}
@@ -241,131 +173,39 @@ class CommunityDay:
 
     # Order ----------------------------------------------------------------------------------------------
 
+    @property
+    def decisions(self) -> Decisions:
+        """What everyone's agent wants."""
+        return Decisions(self.plan, self.cast, self.measured, self.tariff, self.today.windows)
+
     def order(self) -> None:
-        """Opens the day and its session; everyone's agent signs; the operator takes what is sound."""
+        """Opens the day and its session; everyone's agent signs, and brings its orders to the API."""
         day, windows = self.plan.first_window, self.today.windows
         with self.phase("open and sign"):
             self.exchange.open_day(self.cast.operator, day, windows, self.grid_version)
             self.session = operator.open_session(self.exchange, self.cast.operator, self.params())
-            offered = [*self._signed_orders(self.session), self._forged(self.session)]
-            self.orders = self._taken(offered)
-            self.sealed: SealedBook = operator.seal(self.exchange, self.session, self.orders)
+            self.agents.trade(self.decisions, self.session.epoch, self.chain.block_number())
+            self.incidents.append(self.agents.forge(self.decisions, self.session.epoch))
 
     def params(self) -> SessionParams:
         """One session over the whole day."""
-        gate = self.plan.starts_at - GATE_BEFORE_S
-        surplus, deficit = self.imbalance_prices
-        return SessionParams(
-            kind=0,
-            round=0,
-            windows=self.today.windows,
-            grid_version=self.grid_version,
-            day=self.plan.first_window,
-            first_window=self.plan.first_window,
-            gate=gate,
-            commit_by=gate + HOUR_S // 4,
-            prove_by=gate + 2 * HOUR_S,
-            floor=0,
-            cap=PRICE_CAP,
-            buy_reserve=max(0, -min(surplus)),
-            sell_reserve=max(0, *deficit),
-            imbalance_min=min(surplus),
-            imbalance_max=max(deficit),
-            max_orders=MOST_ORDERS,
-            max_submitted=2 * len(self.cast.members),
-            bond_nano=BOND_NANO,
-            claim_by=gate + 2 * HOUR_S + CLAIMS_S,
-            receipt_signer=self.cast.operator.address,
-            certificate_run=0,
+        return self.plan.session(
+            self.today.windows,
+            self.grid_version,
+            self.imbalance_prices,
+            self.cast.receipts.address,
+            2 * len(self.cast.members),
         )
-
-    def home_orders(self) -> dict[bytes, tuple[agents.Order, ...]]:
-        """What each home's agent decides, from days before the gate's."""
-        plan = self.plan
-        past = self.measured.before(plan.day - timedelta(days=1), PAST_DAYS)
-        found = {}
-        for resident, home in zip(self.cast.homes, past.homes, strict=True):
-            own = Past(by_day(home.load_wh), by_day(home.pv_wh), past.weekdays)
-            agent = agents.character(plan.seed, resident.number, self.today.windows, resident.low_carbon)
-            found[resident.address] = agents.home_orders(own, plan.day.weekday(), self.tariff, agent)
-        return found
-
-    def supplier_orders(self) -> tuple[agents.Order, agents.Order]:
-        """At the substation, where the tariff is less the line to a street."""
-        tariff = self.tariff
-        if self.plan.streets > 1:
-            tariff = agents.substation_tariff(tariff, self.plan.line_charge)
-        return agents.supplier_orders(tariff, self.cast.ample_wh)
-
-    def _signed_orders(self, session: Session) -> Iterator[SignedOrder]:
-        offers, supplier = self.home_orders(), self.cast.supplier
-        for home in self.cast.homes:
-            yield from self._signed(session, home.wallet, home.zone, offers[home.address])
-        yield from self._signed(session, supplier, 0, self.supplier_orders())
-        for home in self.cast.homes:
-            if home.car_wh:
-                yield self._signed_car(session, home, len(offers[home.address]))
-
-    def _signed(
-        self, session: Session, wallet: Signer, zone: int, decided: Sequence[agents.Order]
-    ) -> Iterator[SignedSchedule]:
-        first = session.params.first_window
-        messages = agents.to_schedules(
-            decided, trader=wallet.address, session=session.id, first_window=first, zone=zone
-        )
-        for message in messages:
-            yield sign_schedule(wallet, self.exchange.separator, message)
-
-    def _signed_car(self, session: Session, home: Resident, nonce: int) -> SignedFlexible:
-        message = agents.car_schedule(
-            home.car_wh,
-            self.tariff,
-            trader=home.address,
-            session=session.id,
-            first_window=session.params.first_window,
-            zone=home.zone,
-            nonce=nonce,
-        )
-        return sign_flexible(home.wallet, self.exchange.separator, message)
-
-    def _forged(self, session: Session) -> SignedSchedule:
-        """A stranger sells what the first home has not got, in its name."""
-        order = agents.supplier_orders(self.tariff, 10_000)[1]
-        (message,) = agents.to_schedules(
-            [order],
-            trader=self.cast.homes[0].address,
-            session=session.id,
-            first_window=session.params.first_window,
-            zone=self.cast.homes[0].zone,
-        )
-        signature = self.cast.network.sign_digest(order_hash(self.exchange.separator, message))
-        return SignedSchedule(message, signature)
-
-    def _taken(self, offered: Sequence[SignedOrder]) -> list[SignedOrder]:
-        """What the operator gives a receipt for, which its trader believes; the rest is refused."""
-        intake, refused = Intake(self.exchange.separator, self.session, self.cast.operator), 0
-        for order in offered:
-            member = self.cast.members.get(order.schedule.trader)
-            try:
-                receipt = intake.take(self.chain.now(), order, member)
-            except UnacceptableOrder:
-                refused += 1
-            else:
-                hash_ = order_hash(self.exchange.separator, order.schedule)
-                check_receipt(self.exchange.separator, self.session.params, hash_, receipt)
-        if refused:
-            self.incidents.append(
-                Incident("order in another's name", "refused: its trader did not sign it", refused)
-            )
-        return intake.book()
 
     # Clear ----------------------------------------------------------------------------------------------
 
     def clear(self) -> ClearedSession:
-        """From the gate to the proof."""
-        exchange, sender, session, sealed = self.exchange, self.cast.operator, self.session, self.sealed
+        """From the gate to the proof; the operator clears what the API wrote down until then."""
+        exchange, sender, session = self.exchange, self.cast.operator, self.session
         self.clock.advance_to(session.params.gate)
         with self.phase("commit"):
+            taken = sealed_orders(self.api.settings, session, int(self.api.time()))
+            sealed = self.sealed = operator.seal(exchange, session, taken)
             steps = operator.commit(exchange, sender, session, sealed)
         with self.phase(CLEAR):
             prepared = operator.prepare(exchange, session, sealed)
@@ -373,6 +213,7 @@ class CommunityDay:
             found = operator.progress(exchange, prepared)
             steps += operator.clear_and_close(exchange, sender, prepared, found)
         self.cleared = operator.outcome(prepared, steps)
+        self.agents.read_fills(session.epoch, self.chain.block_number())
         return self.cleared
 
     # Deliver and settle ---------------------------------------------------------------------------------
@@ -405,8 +246,9 @@ class CommunityDay:
             self.received, self.inputs = received, [self._inputs(zone, received) for zone in self.cast.zones]
             self.posted, found = delivery.vote_all(self.inputs, received, self.cast, self.exchange.separator)
             self.incidents += found
+            exchange = self._oracles_exchange()
             for posted in self.posted:
-                settler.post(self.exchange, self.cast.oracles[0], posted.signed)
+                settler.post(exchange, self.cast.oracles[0], posted.signed)
         return self.posted
 
     def _inputs(self, zone: int, received: delivery.Delivery) -> DayInputs:
@@ -430,10 +272,23 @@ class CommunityDay:
         """Imbalances zone by zone, the balancing party's other side, certificates."""
         with self.phase(SETTLE):
             postings = [one.signed for one in self.posted]
-            self.run = settler.DayRun(self.exchange, self.cast.oracles[0], postings)
+            self.run = settler.DayRun(self._oracles_exchange(), self.cast.oracles[0], postings)
             self.run.settle()
         with self.phase("certify"):
             self.run.certify()
+        self.chain.wait_for_block(self.run.exchange.chain.block_number())
+        self.read_bills()
+
+    def read_bills(self) -> None:
+        """Everyone asks the API what the day cost it so far."""
+        self.agents.read_bills(self.plan.first_window, self.chain.block_number())
+
+    def _oracles_exchange(self) -> Exchange:
+        """As the posting oracle's node has it, once that has all that the operator's has."""
+        if self.oracle_chain is None:
+            return self.exchange
+        self.oracle_chain.wait_for_block(self.chain.block_number())
+        return Exchange(self.oracle_chain, self.exchange.deployment)
 
     # Facts ----------------------------------------------------------------------------------------------
 
@@ -447,7 +302,7 @@ class CommunityDay:
             seed=self.plan.seed,
             currency="$",
             chain_id=self.chain.chain_id,
-            exchange=checksum(exchange.address),
+            exchange=to_checksum_address(exchange.address),
             market=collect.market(exchange, self.cleared, QUALITIES, postings[0], self._outside()),
             members=collect.members(self.cast),
             orders=collect.orders(exchange, self.session, self.sealed, told),
@@ -456,6 +311,7 @@ class CommunityDay:
             incidents=tuple(self.incidents),
             notes=self._notes(),
             streets=self.plan.street_facts,
+            told=self.agents.told(),
             vault_nano=collect.vault(exchange, self.token, self.cast.operator.address, self.session.epoch),
         )
 
@@ -468,13 +324,17 @@ class CommunityDay:
         return collect.Outside(self.tariff.retail, self.tariff.feed_in, carbon, tuple(int(wh) for wh in own))
 
     def _notes(self) -> tuple[str, ...]:
-        """What the reader must not take for measured."""
+        """What the reader must not take for measured, and who signed for whom."""
+        key = (
+            f"The agent of {self.agents.keyed.name} signed its orders with a session key, which its owner "
+            "had granted through the API's relay; the owner's own key signed none.",
+        )
         cars = (agents.CARS_ASSUMED,) if self.plan.cars else ()
         if not self.moved_weeks:
-            return cars
+            return (*key, *cars)
         measured = self.plan.day - timedelta(weeks=self.moved_weeks)
         told = f"The homes were measured on {measured}; the chain's day is the same day of a later week."
-        return (told, *cars)
+        return (told, *key, *cars)
 
     def phases(self) -> tuple[PhaseFact, ...]:
         """What each phase sent, and how long it took."""
@@ -483,11 +343,3 @@ class CommunityDay:
             transactions, gas, size = self.chain.spent[name]
             found.append(PhaseFact(name, transactions, gas, size, seconds))
         return tuple(found)
-
-
-def checksum(address: bytes) -> str:
-    """An address as people write it (EIP-55)."""
-    text = address.hex()
-    digest = eip712.keccak(text.encode()).hex()
-    mixed = (c.upper() if int(d, 16) >= 8 else c for c, d in zip(text, digest, strict=False))
-    return "0x" + "".join(mixed)

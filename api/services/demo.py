@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from eth_utils.address import to_checksum_address
 from rich.console import Console
 
 from api.services import places
@@ -29,8 +30,9 @@ from api.services.audit import audit_chain, has_audit
 from api.services.cast import Cast, make_cast
 from api.services.collect_later import aftermath
 from api.services.commands import LINE_CHARGE
-from api.services.community import CommunityDay, Plan, check_day, check_line_charge, checksum
+from api.services.community import CommunityDay
 from api.services.places import Place
+from api.services.plan import Plan, check_day, check_line_charge
 from oracle.homes import load_homes
 from settlement.chain.compile import compile_contracts
 from settlement.chain.deploy import write_deployment
@@ -62,8 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
     with _terminated_as_interrupted(), _place(arguments, plan, cast, console) as place:
         weeks = places.weeks_until(plan, place.chain)
         plan, measured = places.later(plan, weeks), measured.moved(weeks)
-        day = CommunityDay(plan, cast, measured, place.chain, place.clock, weeks)
-        facts = play(day, console, place.rpcs, out)
+        nodes = place.rpcs[0], weeks, place.oracle_chain
+        day = CommunityDay(plan, cast, measured, place.chain, place.clock, *nodes)
+        with closing(day):
+            facts = play(day, console, place.rpcs, out)
         report = economics(facts)
         with _step(console, "report    tables, plots, files"):
             write_report(report, out)
@@ -158,10 +162,11 @@ def play(day: CommunityDay, console: Console, rpcs: Sequence[str], out: Path) ->
             step()
         if step == day.deploy:
             write_deployment(day.exchange.deployment, out / DEPLOYMENT)
-            console.print(f"            Exchange {checksum(day.exchange.address)}")
+            console.print(f"            Exchange {to_checksum_address(day.exchange.address)}")
             console.print(f"            on {rpcs[0]}, kept in {out / DEPLOYMENT}", soft_wrap=True)
     facts = replace(day.facts(), later=_play_later(day, console))
-    facts = replace(facts, phases=day.phases(), incidents=tuple(day.incidents))
+    answers = day.agents.told()
+    facts = replace(facts, phases=day.phases(), incidents=tuple(day.incidents), told=answers)
     checks: tuple[AuditCheck, ...] = ()
     if has_audit():
         with _step(console, "audit     all of it again, from the chain alone"):
@@ -194,6 +199,7 @@ def _play_later(day: CommunityDay, console: Console) -> Aftermath | None:
     for number, run in enumerate(later.runs[1:], start=1):
         with _step(console, f"run {run.name:6}what differs from the run before", day):
             later.run(number)
+    day.read_bills()
     day.incidents += later.incidents
     return aftermath(later)
 

@@ -9,14 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 
 from api.services.cast import Cast
-from api.services.community import MeasuredChain, Plan
+from api.services.measured import MeasuredChain, Spent
+from api.services.plan import Plan
 from settlement.chain.anvil import Anvil
 from settlement.chain.client import AnvilClock, Chain, Clock
 from settlement.chain.pending import Pace
 from settlement.errors import InputError
 from settlement.network import lists
 from settlement.network.clock import MovableClock
-from settlement.network.folder import read_network
+from settlement.network.folder import AUDITOR, OPERATOR, ORACLE, read_network
 
 WEEK_S = 7 * 86_400
 READY_S = 300
@@ -28,9 +29,11 @@ class Place:
     """Where a day runs."""
 
     rpcs: tuple[str, ...]
-    """Of every node, for whoever audits."""
+    """Of every node, the auditor's own first."""
     chain: MeasuredChain
     clock: Clock
+    oracle_chain: MeasuredChain | None = None
+    """The oracle's own node, where it has one."""
 
 
 @contextmanager
@@ -42,15 +45,21 @@ def embedded(plan: Plan, port: int) -> Iterator[Place]:
 
 
 def on_network(folder: Path, cast: Cast) -> Place:
-    """The validators of a folder. Whoever sends in the demo is put on their lists by the administrator."""
+    """The validators of a folder, each party at its own. Whoever sends is put on their lists by the
+    administrator.
+    """
     network = read_network(folder)
-    chain = MeasuredChain(network.rpcs, chain_id=network.chain_id, pace=Pace())
+    chain_id, spent = network.chain_id, Spent()
+    chain, oracle_chain = (
+        MeasuredChain(network.rpcs_of(party), account=spent, chain_id=chain_id, pace=Pace())
+        for party in (OPERATOR, f"{ORACLE}-1")
+    )
     key = lists.administrator(network, None)
     clock = MovableClock(network, chain, key)
     permits = lists.chain_of(network)
-    for sender in (cast.admin, cast.operator, cast.oracles[0]):
+    for sender in (cast.admin, cast.operator, cast.oracles[0], cast.relay):
         lists.allow(permits, key, sender.address, deploy=sender is cast.admin)
-    return Place(tuple(network.rpcs), chain, clock)
+    return Place(tuple(network.rpcs_of(AUDITOR)), chain, clock, oracle_chain)
 
 
 def on_nodes(rpcs: list[str]) -> Place:

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from settlement.reference import quality
-from settlement.reports import later
+from settlement.reports import later, told
 from settlement.reports.cars import Car, at_once_wh, cars_of
 from settlement.reports.facts import (
     CLEAR,
@@ -265,7 +265,7 @@ def economics(facts: DayFacts) -> DayEconomics:
     bills = tuple(_bill(facts, member, accounts[member.account]) for member in facts.members)
     hours = tuple(_hour(facts, accounts, window) for window in range(facts.market.windows))
     streets, cars = streets_of(facts), cars_of(facts)
-    sums = (*_zero_sums(facts, bills, accounts, streets), *later.zero_sums(facts))
+    sums = (*_zero_sums(facts, bills, accounts, streets), *later.zero_sums(facts), *told.zero_sums(facts))
     return DayEconomics(facts, bills, hours, _carbon(facts, hours), sums, streets, cars)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from settlement.errors import InputError
-from settlement.reports import later
+from settlement.reports import later, told
 from settlement.reports.cars import Car
 from settlement.reports.economics import Bill, DayEconomics
 from settlement.reports.facts import SELL
@@ -59,6 +59,7 @@ def summary(day: DayEconomics) -> dict[str, Any]:
         "carbon": _carbon(day),
         **_streets_and_cars(day),
         **later.summary(day),
+        **told.summary(day),
         "chain": _chain(day),
         "zero_sums": [
             {"name": row.name, "terms": row.terms, "total": row.total, "unit": row.unit, "holds": row.holds}

@@ -18,6 +18,7 @@ CLEAR, SETTLE = "clear", "settle"
 
 __all__ = ["BUY", "CLEAR", "SELL", "SETTLE", "AccountFact", "AuditCheck", "DayFacts", "Flexible"]
 __all__ += ["Incident", "MarketFact", "MemberFact", "OrderFact", "PhaseFact", "Role", "Series", "StreetFact"]
+__all__ += ["ToldFact"]
 
 
 class Role(Enum):
@@ -189,6 +190,22 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldFact:
+    """What the API told a member of its own day."""
+
+    account: bytes
+    receipts: int
+    """For its orders, each checked to be worth the session's bond."""
+    filled: tuple[tuple[bytes, int], ...]
+    """Wh over all windows by order."""
+    certified_wh: int
+    bill_nano: int
+    """Of the day, once it was settled and certified."""
+    final_bill_nano: int | None = None
+    """After all later runs; None if there were none."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditCheck:
     """One check of the auditor's."""
 
@@ -221,6 +238,8 @@ class DayFacts:
     """Ascending by zone, from 1; none where all are in one zone."""
     vault_nano: int | None = None
     """Settlement tokens that the Exchange holds for its members, without the operator's own."""
+    told: tuple[ToldFact, ...] = ()
+    """By the API, to those who asked it; it is compared with all that the chain tells."""
     later: Aftermath | None = None
     """Runs after the first; the facts above are the first's."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from settlement.reports import later, text
+from settlement.reports import later, text, told
 from settlement.reports.economics import DayEconomics
 from settlement.reports.plots import figures
 from settlement.reports.tables import (
@@ -82,3 +82,7 @@ def more_sections(day: DayEconomics) -> Iterator[Section]:
     if day.facts.later is not None:
         says = f"Bills in {unit}. What was issued stays; a later run adds a difference. {later.line(day)}."
         yield "", "Later runs", says, later.columns(day.facts), later.rows(day)
+    if day.facts.told:
+        says = f"Energy in kWh, money in {unit}; {told.line(day)}."
+        names = tuple(name.replace("\n", " ") for name in told.COLUMNS)
+        yield "", told.TITLE, says, names, told.rows(day)

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from settlement.reports import later
+from settlement.reports import later, told
 from settlement.reports.economics import Bill, DayEconomics
 from settlement.reports.text import (
     MINUS,
@@ -55,6 +55,8 @@ def tables(day: DayEconomics) -> Iterator[Table]:
         yield cars_table(day)
     if day.facts.later is not None:
         yield later.table(day)
+    if day.facts.told:
+        yield told.table(day)
     yield sums_table(day)
     yield chain_table(day)
     if day.facts.incidents:
