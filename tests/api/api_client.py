@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -75,7 +76,10 @@ def bearer(token: str) -> dict[str, str]:
 
 def settings_for(world: World, folder: Path, **changes: Any) -> Settings:
     """Of an app over a world, with generous limits."""
+    keys = folder / "identity.keys"
+    keys.write_text(f"first {base64.b64encode(bytes(range(32))).decode()}\n")
     found = {
+        "identity_key_file": keys,
         "database_url": f"sqlite+aiosqlite:///{folder / 'api.db'}",
         "rpc": world.anvil.rpc_url,
         "exchange": "0x" + world.deployment.exchange.hex(),

@@ -31,11 +31,13 @@ def key(number: int) -> Signer:
 
 PROSUMER_KEY, NEIGHBOUR, SUPPLIER = key(1), key(2), key(3)
 OPERATOR, ORACLE, AUDITOR, REGULATOR, STRANGER = key(4), key(5), key(6), key(7), key(8)
+REGISTRAR = key(9)
 GRANTS = {
     deploy.OPERATOR: OPERATOR,
     deploy.ORACLE: ORACLE,
     deploy.AUDITOR: AUDITOR,
     deploy.REGULATOR: REGULATOR,
+    deploy.REGISTRAR: REGISTRAR,
 }
 
 

@@ -25,6 +25,7 @@ from api.db.market_models import (
     Reading,
     Run,
     Session,
+    SessionKey,
     Settlement,
 )
 from api.readmodel.project import project
@@ -37,6 +38,7 @@ from settlement.chain.rpc import Receipt, to_bytes, to_hex
 from settlement.chain.sign import Signer
 from settlement.reference import product_id
 from settlement.reference.exchange import events as told
+from settlement.reference.session_key import Scope
 
 pytestmark = pytest.mark.anyio
 
@@ -143,6 +145,24 @@ async def test_where_calldata_tells_nothing_events_still_count(index: Index) -> 
     assert set(orders) == set(rows_of(plain, Order))
     assert {one["record"] for one in orders.values()} == {None}
     assert rows_of(hidden, Position) == {}
+
+
+async def test_session_keys_are_what_the_chain_says(index: Index) -> None:
+    """A key granted, granted another scope, and ended; and the same again from the chain."""
+    world, owner, agents = index.world, PROSUMERS[0], [b"\x01" * 20, b"\x02" * 20]
+    for agent, most in ((agents[0], 700), (agents[1], 800), (agents[0], 900)):
+        world.exchange.send(owner, "grantKey", agent, 0, 15, most, 2**96 - 1, 2**40 - 1)
+    world.exchange.send(owner, "revokeKey", agents[1])
+    await index.catch_up()
+    ring = world.exchange.session_keys([(owner.address, agent) for agent in agents])
+    async with index.store.sessions() as db:
+        rows = list(await db.scalars(select(SessionKey).order_by(SessionKey.key)))
+    assert len(rows) == 2
+    for row, key in zip(rows, ring.keys.values(), strict=True):
+        scope = (row.kinds, row.max_wh_per_window, row.max_spend_nano_per_day, row.expiry)
+        assert Scope(*scope) == key.scope
+        assert (row.granted_at, row.revoked_at or 0) == (key.granted_at, key.revoked_at)
+    await index.assert_rebuilt_the_same()
 
 
 async def test_a_session_that_is_void_moves_nothing(index: Index) -> None:

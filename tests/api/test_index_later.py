@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Iterator
 from datetime import date
@@ -19,7 +20,9 @@ from test_omission import STEPS, Play
 
 from api.db.market_models import Book, Challenge, Claim, Meter, Order, Posting, Reading, Run, Session
 from api.services.cast import make_cast
-from api.services.community import CommunityDay, MeasuredChain, Plan
+from api.services.community import CommunityDay
+from api.services.measured import MeasuredChain
+from api.services.plan import Plan
 from oracle.homes import load_homes
 from settlement.chain import challenger
 from settlement.chain.anvil import Anvil
@@ -110,18 +113,19 @@ async def test_streets_below_a_substation_with_cars_that_charge_when_it_is_cheap
     cast = make_cast(plan.seed, range(1, 7), plan.streets, plan.cars)
     with Anvil(timestamp=plan.opens_at) as anvil:
         chain = MeasuredChain(str(anvil.ipc_path))
-        day = CommunityDay(plan, cast, load_homes(6), chain, AnvilClock(chain))
+        day = CommunityDay(plan, cast, load_homes(6), chain, AnvilClock(chain), anvil.rpc_url)
         for step in (day.deploy, day.register, day.order, day.clear):
-            step()
+            await asyncio.to_thread(step)
         world = _world_of(anvil, day)
         async with indexed(world, database_url) as index:
             await index.catch_up()
             await index.assert_positions_are_the_chain_s()
             for step in (day.deliver, day.settle):
-                step()
+                await asyncio.to_thread(step)
             await index.catch_up()
             await index.assert_cash_is_the_chain_s()
             await index.assert_rebuilt_the_same()
+            day.close()
             async with index.store.sessions() as db:
                 books, session = list(await db.scalars(select(Book))), await db.get_one(Session, 1)
                 orders = list(await db.scalars(select(Order)))

@@ -28,6 +28,8 @@ from settlement.chain import deploy
 from settlement.chain.rpc import to_bytes
 from settlement.chain.sign import Signer
 from settlement.chain.traded import round_prices
+from settlement.evidence.bundle import parse
+from settlement.evidence.verify import verify
 from settlement.reference import membership, product_id
 from settlement.reference.exchange import events as told
 from settlement.reference.membership import Absence, Inclusion, Neighbour
@@ -36,6 +38,7 @@ from settlement.reference.product_id import ProductId
 pytestmark = pytest.mark.anyio
 
 HOME, NEIGHBOUR = PROSUMERS[2], PROSUMERS[0]
+AGENTS = {b"\x01" * 20: GATE, b"\x02" * 20: GATE, b"\x03" * 20: 2**40 - 1}
 GRANTS = {deploy.OPERATOR: OPERATOR, deploy.AUDITOR: AUDITOR, deploy.REGULATOR: REGULATOR}
 
 
@@ -44,6 +47,9 @@ def world() -> Iterator[World]:
     with running_world() as found:
         for role, signer in GRANTS.items():
             deploy.grant(found.chain, found.admin, found.deployment, role, [signer.address])
+        for agent, expiry in AGENTS.items():
+            found.exchange.send(HOME, "grantKey", agent, 0, 5, 1500, 2**90, expiry)
+        found.exchange.send(HOME, "revokeKey", b"\x01" * 20)
         run_day(found)
         yield found
 
@@ -191,14 +197,44 @@ async def test_orders_with_their_fills_page_by_page(api: Api) -> None:
     assert len(found) == len({one["hash"] for one in found}) == 3
 
 
+async def test_session_keys_say_what_they_may_and_until_when(api: Api) -> None:
+    found = await read_all(api, of(HOME, "keys"))
+    assert [one["key"] for one in found] == ["0x" + agent.hex() for agent in AGENTS]
+    assert [one["revoked_at"] is None for one in found] == [False, True, True]
+    assert [one["expires_at"] for one in found] == [rfc3339(GATE), rfc3339(GATE), None]
+    for one in found:
+        assert one["kinds"] == ["energy", "flexibility_down"]
+        assert (one["max_wh_per_window"], one["max_spend_nano_per_day"]) == ("1500", str(2**90))
+    heard = [one["name"] for _, one in await streamed(api, HOME, after=0)]
+    assert (heard.count("KeyGranted"), heard.count("KeyRevoked")) == (3, 1)
+
+
 @pytest.mark.parametrize(
-    "path", ["orders", "positions", "readings", "settlements", "certificates", "cash", f"bills/{DAY}"]
+    "path",
+    [
+        *("orders", "keys", "positions", "readings", "settlements", "certificates", "certificates/products"),
+        *("cash", f"bills/{DAY}"),
+    ],
 )
 async def test_another_s_is_invisible(api: Api, path: str) -> None:
     assert (await get(api, of(NEIGHBOUR, path), HOME)).status_code == 404
     assert (await get(api, of(NEIGHBOUR, path), AUDITOR)).status_code == 200
     assert (await get(api, of(NEIGHBOUR, path), REGULATOR)).status_code == 403
     assert (await get(api, of(NEIGHBOUR, path), STRANGER)).status_code == 403
+
+
+async def test_evidence_of_an_order_verifies_and_is_nobody_else_s(api: Api) -> None:
+    order = (await read_all(api, of(HOME, "orders")))[0]["hash"]
+    for signer, withheld in ((HOME, 3), (AUDITOR, 0)):
+        answer = await get(api, of(HOME, f"orders/{order}/evidence"), signer)
+        bundle = parse(answer.content, "the answer")
+        assert verify(bundle).ok
+        assert len(bundle.withheld) == withheld
+        assert answer.headers["etag"]
+    for signer in (NEIGHBOUR, OPERATOR, REGULATOR):
+        assert (await get(api, of(HOME, f"orders/{order}/evidence"), signer)).status_code in (403, 404)
+    for path in (of(NEIGHBOUR, f"orders/{order}/evidence"), of(HOME, f"orders/0x{'11' * 32}/evidence")):
+        assert (await get(api, path, AUDITOR)).status_code == 404
 
 
 async def test_positions_are_what_was_filled(api: Api) -> None:
@@ -220,6 +256,9 @@ async def test_readings_results_and_certificates(api: Api) -> None:
     mine = [one.certified_wh for one in certified if one.account == HOME.address]
     assert [int(one["certified_wh"]) for one in await read_all(api, of(HOME, "certificates"))] == mine
     assert result["block_number"].isdigit()
+    products = await read_all(api, of(HOME, "certificates/products"), day=DAY)
+    assert sum(int(one["minted_wh"]) for one in products) == sum(mine)
+    assert all(int(one["window"]) in range(DAY, DAY + 4) for one in products)
 
 
 async def test_a_bill_is_what_the_day_cost_to_the_last_nano(api: Api) -> None:
@@ -261,6 +300,27 @@ async def test_an_export_has_every_event_once(api: Api, monkeypatch: pytest.Monk
     assert place == [(int(one["block_number"]), int(one["log_index"]), one["tx_hash"]) for one in rows]
     assert place == [(one["block_number"], one["log_index"], one["tx_hash"]) for one in table]
     assert len(place) > 40
+
+
+async def test_aggregates_are_told_of_certified_days_and_hide_small_groups(
+    api: Api, database: str, tmp_path: Path
+) -> None:
+    (zone,) = (await read(api, "/v1/ledger/aggregates", REGULATOR, day=DAY))["items"]
+    assert (zone["level"], zone["cells"], zone["runs"]) == (None, [], [])
+    prices = round_prices(api.world.exchange, 1, 0)  # type: ignore[arg-type]
+    found = {(one["window"], one["quality"]): one for one in zone["prices"]}
+    assert int(found[(str(DAY), 15)]["lowest_micro_per_kwh"]) == prices.price(3, 0)
+    assert (await get(api, "/v1/ledger/aggregates", AUDITOR, day=DAY)).status_code == 200
+    assert (await get(api, "/v1/ledger/aggregates", HOME, day=DAY)).status_code == 403
+    assert (await get(api, "/v1/ledger/aggregates", REGULATOR, day=DAY + 4)).status_code == 404
+    (tmp_path / "three").mkdir()
+    settings = {"database_url": database, "aggregate_group": 3}
+    async with running_api(api.world, tmp_path / "three", **settings) as small:
+        (zone,) = (await read(small, "/v1/ledger/aggregates", REGULATOR, day=DAY))["items"]
+    results = [await read_all(api, of(one, "settlements"), AUDITOR) for one in PROSUMERS]
+    rows = [row for each in results for row in each]
+    total = sum(int(row["imbalance_wh"]) + int(row["delivered_wh"]) for row in rows)
+    assert [int(one["imbalance_wh"]) for one in zone["runs"]] in ([], [total])
 
 
 # The stream ---------------------------------------------------------------------------------------------

@@ -179,8 +179,11 @@ async def test_who_listens_hears_of_a_block_and_of_its_end(index: Index) -> None
     world, account = index.world, _hex(PROSUMERS[0].address)
     await index.catch_up()
     snapshot, sessions = world.clock.snapshot(), index.store.sessions
-    wanted = stream.Wanted(account, False, ())
-    heard = stream.events(sessions, wanted, await stream.latest(sessions), 30)
+
+    async def judge() -> stream.Wanted:
+        return stream.Wanted(account, False, ())
+
+    heard = stream.events(sessions, judge, await stream.latest(sessions), 30)
     assert (await anext(heard)).startswith(b"retry")
     deposit_times(world, 3, 7)
     waiting = asyncio.ensure_future(anext(heard))  # type: ignore[arg-type]

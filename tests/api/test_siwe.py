@@ -56,26 +56,26 @@ def message_of(vector: dict[str, Any]) -> Message:
 
 
 @pytest.mark.parametrize("vector", VECTORS["valid"], ids=lambda each: each["name"])
-def test_published_messages_are_read_and_written(vector: dict[str, Any]) -> None:
+def test_published_eip4361_messages_are_read_and_written(vector: dict[str, Any]) -> None:
     assert parse(vector["text"]) == message_of(vector)
     assert build(message_of(vector)) == vector["text"]
 
 
 @pytest.mark.parametrize("name", VECTORS["invalid"])
-def test_published_faults_are_malformed(name: str) -> None:
+def test_published_eip4361_faults_are_malformed(name: str) -> None:
     with pytest.raises(Malformed):
         parse(VECTORS["invalid"][name])
 
 
 @pytest.mark.parametrize("uri", VECTORS["invalid_uris"])
-def test_published_non_uris_are_malformed(uri: str) -> None:
+def test_published_eip4361_non_uris_are_malformed(uri: str) -> None:
     assert not is_uri(uri)
     with pytest.raises(Malformed):
         parse(build(WHOLE).replace(f"URI: {WHOLE.uri}", f"URI: {uri}"))
 
 
 @pytest.mark.parametrize("vector", VECTORS["signed"], ids=lambda each: each["name"])
-def test_published_signatures_recover_their_signer(vector: dict[str, Any]) -> None:
+def test_published_eip4361_signatures_recover_their_signer(vector: dict[str, Any]) -> None:
     message = message_of(vector)
     try:
         signature = bytes.fromhex(vector["signature"][2:])  # one has an odd number of digits

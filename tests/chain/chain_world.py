@@ -38,7 +38,7 @@ from settlement.reference.accounts import (
 )
 from settlement.reference.clearing import Carry
 from settlement.reference.exchange import events as told
-from settlement.reference.orders import Order, encode_all, order_hash
+from settlement.reference.orders import Order, encode_all, signed_hash
 from settlement.reference.posting import Entry, Posting
 from settlement.reference.prices import RoundPrices
 from settlement.reference.product_id import CERTIFICATE, ProductId
@@ -148,7 +148,7 @@ class World:
         return sign_schedule(SIGNERS[order.trader], self.exchange.separator, order)
 
     def hash_of(self, order: SignedSchedule) -> bytes:
-        return order_hash(self.exchange.separator, order.schedule)
+        return signed_hash(self.exchange.separator, order)[0]
 
     def now(self) -> int:
         return self.chain.now()
@@ -301,9 +301,16 @@ class World:
             assert found[address].member == self.model.member(address), address.hex()
         assert self.exchange.view("totalNegative") == (self.model.state.total_negative,)
         assert self.token.balance(self.exchange.address) == self.model.state.vault
+        self._assert_same_keys(now)
         self._assert_same_products(now)
         assert self.chain_events() == self.model_events()
         self._assert_conserved(now)
+
+    def _assert_same_keys(self, now: int) -> None:
+        places = list(self.model.state.keys)
+        found = self.exchange.session_keys(places)
+        assert found.keys == self.model.state.keys
+        assert found.uses == {place: self.model.key_use(now, *place) for place in places}
 
     def _assert_same_products(self, now: int) -> None:
         slots = list(self.model.state.lanes)

@@ -13,7 +13,7 @@ from settlement.chain.books import Session
 from settlement.chain.errors import ContractRevert
 from settlement.chain.intake import Intake
 from settlement.chain.receipts import sign_cancel, sign_receipt
-from settlement.chain.sign import Signer
+from settlement.chain.sign import Signer, sign_schedule
 from settlement.reference import membership, orders
 from settlement.reference.accounts import Member
 from settlement.reference.errors import Refused
@@ -22,6 +22,7 @@ from settlement.reference.membership import Absence, Inclusion
 from settlement.reference.orders import SignedOrder
 from settlement.reference.receipts import Cancel, Receipt, SignedReceipt
 from settlement.reference.schedule import SignedSchedule
+from settlement.reference.session_key import Scope
 
 RECEIPTS = key(300)
 """The session's receipt signer."""
@@ -34,6 +35,9 @@ ECDSA = "ECDSAInvalidSignature"
 def camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(word.title() for word in rest)
+
+
+ANYTHING = Scope(kinds=15, max_wh=2**32 - 1, max_spend=2**96 - 1, expiry=2**40 - 1)
 
 
 @dataclass
@@ -59,8 +63,22 @@ class Bonded:
         again = replace(order.schedule, replaces=self.hash(order), nonce=order.schedule.nonce + 1, **changes)
         return self.world.sign(again)
 
+    def by(self, agent: Signer, order: SignedSchedule, **changes: Any) -> SignedSchedule:
+        """The order in the same words, but for some, signed by an agent."""
+        return sign_schedule(agent, self.separator, replace(order.schedule, **changes))
+
+    def grant(self, owner: Signer, agent: Signer, scope: Scope = ANYTHING) -> None:
+        """On the chain and in the model."""
+        world, zone = self.world, self.world.model.member(owner.address).zone
+        world.exchange.send(owner, "grantKey", agent.address, zone, *vars(scope).values())
+        world.model.grant_key(world.now(), owner.address, agent.address, zone, scope)
+
+    def revoke(self, owner: Signer, agent: Signer) -> None:
+        self.world.exchange.send(owner, "revokeKey", agent.address)
+        self.world.model.revoke_key(self.world.now(), owner.address, agent.address)
+
     def hash(self, order: SignedOrder) -> bytes:
-        return orders.order_hash(self.separator, order.schedule)
+        return orders.signed_hash(self.separator, order)[0]
 
     def record(self, order: SignedOrder, submitted: bool = False) -> bytes:
         return orders.encode(replace(order, submitted=submitted))

@@ -164,7 +164,7 @@ def a_planted_approval(world: World) -> None:
 
 
 def a_planted_submission(world: World) -> None:
-    plant(world, _submitted={bytes(31) + b"\1": 1})
+    plant(world, _submitted={bytes(31) + b"\1": {"epoch": 1, "byKey": False}})
 
 
 def a_planted_gift(world: World) -> None:

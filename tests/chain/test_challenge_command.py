@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from chain_world import DAY, ORACLES, STRANGER, WINDOW_LENGTH, World
+from key_files import keystore_file
 from metered_world import (
     BOND,
     CALM,
@@ -72,12 +73,6 @@ def run(traded: World, capsys: pytest.CaptureFixture[str]) -> Run:
     return call
 
 
-def key_file(folder: Path, signer: Signer) -> str:
-    file = folder / f"key-{signer.address.hex()}"
-    file.write_text("0x" + signer.secret.hex() + "\n")
-    return str(file)
-
-
 def challenge_file(folder: Path, brought: ReadingChallenge, name: str = "challenge.json") -> str:
     file = folder / name
     file.write_text(json.dumps(to_json(brought)))
@@ -91,7 +86,7 @@ def both(file: str) -> tuple[str, ...]:
 def opened(day: MeteredDay, run: Run, folder: Path, brought: ReadingChallenge, account: Signer = LATE) -> str:
     """The id of a challenge that the account sent."""
     file = challenge_file(folder, brought)
-    code, shown, error = run("challenge", *both(file), "--key-file", key_file(folder, account), "--json")
+    code, shown, error = run("challenge", *both(file), "--key-file", keystore_file(folder, account), "--json")
     assert code == 0, error
     return str(json.loads(shown)["challenge"])
 
@@ -111,11 +106,11 @@ def test_a_challenge_that_holds_corrects_the_credit_and_the_next_run_goes_on_fro
     exchange, before = day.world.exchange, day.free(LATE.address)
     signed = tmp_path / "signed.json"
     file = challenge_file(tmp_path, day.challenge(LATE.address, 0, 1_700))
-    keys = ("--account-key", key_file(tmp_path, LATE), "--out", str(signed))
+    keys = ("--account-key", keystore_file(tmp_path, LATE), "--out", str(signed))
     code, shown, _ = run("challenge", *both(file), *keys)
     assert code == 0
     assert "the day is opened to challenges first; nothing was sent" in shown
-    relay = ("--key-file", key_file(tmp_path, STRANGER), "--json")
+    relay = ("--key-file", keystore_file(tmp_path, STRANGER), "--json")
     code, shown, error = run("challenge", *both(str(signed)), *relay)
     assert code == 0, error
     told = json.loads(shown)
@@ -151,7 +146,7 @@ def test_what_an_earlier_challenge_made_of_a_reading_stands(
 ) -> None:
     id_ = opened(day, run, tmp_path, day.challenge(LATE.address, 0, 1_700))
     after_answers(day, id_)
-    sender = key_file(tmp_path, STRANGER)
+    sender = keystore_file(tmp_path, STRANGER)
     assert run("settle-challenge", "--challenge", id_, "--key-file", sender)[0] == 0
     file = challenge_file(tmp_path, day.challenge(LATE.address, 0, 1_500, sequence=3))
     code, shown, _ = run("challenge", *both(file), "--json")
@@ -166,7 +161,7 @@ def test_a_check_says_what_would_happen_and_sends_nothing(day: MeteredDay, run: 
     corrector.open_corrections(day.world.exchange, day.node, day.signed.posting)
     height = day.world.chain.block_number()
     file = challenge_file(tmp_path, day.challenge(LATE.address, 0, 1_700))
-    keys = ("--key-file", key_file(tmp_path, LATE), "--check")
+    keys = ("--key-file", keystore_file(tmp_path, LATE), "--check")
     code, shown, _ = run("challenge", *both(file), *keys)
     assert code == 0
     assert "posted 700 Wh (actual, sequence 1), the meter signed 1700 Wh (sequence 2): +1000 Wh" in shown
@@ -184,7 +179,7 @@ def test_a_later_read_from_a_nodes_hand_defeats_it_and_the_bond_is_the_oracles(
     record = (later.message + later.signature).hex()
     code, shown, _ = run("answer", "--challenge", id_, "--read", record, "--check")
     assert (code, "it falls, and its bond goes to the oracles" in shown) == (0, True)
-    sender = key_file(tmp_path, ORACLES[0])
+    sender = keystore_file(tmp_path, ORACLES[0])
     code, shown, _ = run("answer", "--challenge", id_, "--read", record, "--key-file", sender, "--json")
     told = json.loads(shown)
     assert (code, told["defeats"], told["revokes_meter"]) == (0, True, False)
@@ -200,7 +195,7 @@ def test_the_read_that_was_committed_to_costs_the_oracles_nothing(
 ) -> None:
     id_ = opened(day, run, tmp_path, day.challenge(LATE.address, 0, 1_700))
     stood = read_of(LATE.address, 0, 700, sequence=1)
-    record, sender = (stood.message + stood.signature).hex(), key_file(tmp_path, STRANGER)
+    record, sender = (stood.message + stood.signature).hex(), keystore_file(tmp_path, STRANGER)
     code, shown, _ = run("answer", "--challenge", id_, "--read", record, "--key-file", sender)
     assert (code, "pay nothing" in shown) == (0, True)
     after_answers(day, id_)
@@ -234,7 +229,7 @@ def test_an_estimated_reading_is_corrected_and_costs_the_oracles_nothing(
         lost = read_of(LATE.address, 0, 700)
         day = post_and_settle(traded, without=[lost])
         file = challenge_file(tmp_path, day.challenge(LATE.address, 0, 900, sequence=1))
-        code, shown, _ = run("challenge", *both(file), "--key-file", key_file(tmp_path, LATE))
+        code, shown, _ = run("challenge", *both(file), "--key-file", keystore_file(tmp_path, LATE))
         assert code == 0
         assert re.search("flagged (estimated|default), so it is corrected and the oracles pay nothing", shown)
 
@@ -243,7 +238,7 @@ def test_a_challenge_that_nobody_settles_is_dropped(day: MeteredDay, run: Run, t
     before = day.free(LATE.address)
     id_ = opened(day, run, tmp_path, day.challenge(LATE.address, 0, 1_700))
     after_answers(day, id_, 10 * DAYS_S)
-    sender = key_file(tmp_path, STRANGER)
+    sender = keystore_file(tmp_path, STRANGER)
     code, _, _ = run("settle-challenge", "--challenge", id_, "--drop", "--key-file", sender)
     assert (code, stage(day, id_), day.free(LATE.address)) == (0, DROPPED, before)
 
@@ -252,7 +247,7 @@ def test_every_refusal_says_what_was_wrong_and_what_to_do(day: MeteredDay, run: 
     exchange = day.world.exchange
     corrector.open_corrections(exchange, day.node, day.signed.posting)
     good = day.challenge(LATE.address, 0, 1_700)
-    own = key_file(tmp_path, LATE)
+    own = keystore_file(tmp_path, LATE)
 
     def refused(brought: ReadingChallenge, key: str = own) -> str:
         code, _, error = run(
@@ -264,7 +259,7 @@ def test_every_refusal_says_what_was_wrong_and_what_to_do(day: MeteredDay, run: 
     forged = replace(good.read, s=bytes(31) + b"\x01")
     assert "ask an oracle node for one of that run (NotCommitted)" in refused(replace(good, salt=bytes(32)))
     assert "did not sign this read" in refused(replace(good, read=forged))
-    assert "give its key as --account-key (NotTheAccount)" in refused(good, key_file(tmp_path, STRANGER))
+    assert "give its key as --account-key (NotTheAccount)" in refused(good, keystore_file(tmp_path, STRANGER))
     assert "the read has sequence 0, and what stands has 1" in refused(day.challenge(LATE.address, 0, 9, 0))
     assert "says 700 Wh, which is what stands" in refused(day.challenge(LATE.address, 0, 700, 2))
     assert "(NotCommitted)" in refused(replace(good, index=7))
@@ -283,7 +278,11 @@ def test_a_day_is_not_opened_for_a_challenge_that_would_be_refused(
     day: MeteredDay, run: Run, tmp_path: Path, more: tuple[str, ...]
 ) -> None:
     """All that the chain would refuse once the day is open is found before, and nothing is mined for it."""
-    exchange, good, own = day.world.exchange, day.challenge(LATE.address, 0, 1_700), key_file(tmp_path, LATE)
+    exchange, good, own = (
+        day.world.exchange,
+        day.challenge(LATE.address, 0, 1_700),
+        keystore_file(tmp_path, LATE),
+    )
 
     def refused(brought: ReadingChallenge, key: str = own) -> str:
         before = exchange.chain.block_number()
@@ -301,7 +300,7 @@ def test_a_day_is_not_opened_for_a_challenge_that_would_be_refused(
     assert "(NotCommitted)" in refused(replace(good, salt=bytes(32)))
     assert "(NotCommitted)" in refused(replace(good, index=7))
     assert "(NotTheSameReading)" in refused(replace(good, read=day.challenge(LATE.address, 1, 9).read))
-    assert "(NotTheAccount)" in refused(good, key_file(tmp_path, STRANGER))
+    assert "(NotTheAccount)" in refused(good, keystore_file(tmp_path, STRANGER))
     assert "has sequence 0, and what stands has 1" in refused(day.challenge(LATE.address, 0, 9, 0))
     assert "(NothingContradicted)" in refused(day.challenge(LATE.address, 0, 700))
     exchange.send(day.world.admin, "setChallengeBond", 10**17)
@@ -316,7 +315,7 @@ def test_a_rotated_key_counts_for_the_windows_that_it_had(day: MeteredDay, run: 
     exchange, good = day.world.exchange, day.challenge(LATE.address, 0, 1_700)
     other = (number.to_bytes(32, "big") for number in p256.multiply(7, p256.GENERATOR) or ())
     exchange.send(day.world.admin, "rotateMeter", meter_of(LATE.address), *other, DAY + 1)
-    file, own = challenge_file(tmp_path, good), key_file(tmp_path, LATE)
+    file, own = challenge_file(tmp_path, good), keystore_file(tmp_path, LATE)
     code, shown, error = run("challenge", *both(file), "--key-file", own, "--check", "--json")
     assert (code, json.loads(shown)["opens_day_first"]) == (0, True), error
     late = challenge_file(tmp_path, day.challenge(LATE.address, 1, 9), "late.json")
@@ -342,7 +341,7 @@ def test_what_cannot_be_read_is_named(day: MeteredDay, run: Run, tmp_path: Path)
         assert code == 2
         assert re.search(told, error), error
     file.write_text(json.dumps(good | {"zone": 7}))
-    code, _, error = run("challenge", *both(str(file)), "--key-file", key_file(tmp_path, LATE))
+    code, _, error = run("challenge", *both(str(file)), "--key-file", keystore_file(tmp_path, LATE))
     assert (code, "of zone 7 was never settled" in error) == (2, True)
     assert "--zone -1: must be a whole number" in run("challenge", *both(str(file)), "--zone", "-1")[2]
     file.write_text("{")
@@ -380,7 +379,7 @@ def test_an_opening_from_a_nodes_kept_run_is_what_a_challenge_needs_until_it_is_
     assert "run 1 of zone 0" in capsys.readouterr().out
     read = read_of(LATE.address, 0, 1_700, sequence=2)
     said = "--opening", str(opening), "--read", (read.message + read.signature).hex()
-    code, shown, error = run("challenge", *said, "--key-file", key_file(tmp_path, LATE), "--json")
+    code, shown, error = run("challenge", *said, "--key-file", keystore_file(tmp_path, LATE), "--json")
     assert code == 0, error
     told = json.loads(shown)
     assert (told["committed_wh"], told["read_wh"], told["difference_wh"]) == (700, 1_700, 1_000)

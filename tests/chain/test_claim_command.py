@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from chain_world import STRANGER, World, make_schedule
 from claims_world import BOND, BUYER, POOR, SELLER, Bonded, fund_operator, open_bonded
+from key_files import keystore_file
 
 from settlement import cli
 from settlement.chain.receipts import cancel_hash, keep
+from settlement.reference.orders import order_hash
 from settlement.reference.schedule import SELL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -32,8 +34,7 @@ def run(bonded: Bonded, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> R
 
     def call(order: str, receipt: str, *more: str, send: bool = True) -> tuple[int, str, str]:
         node = ["--rpc", bonded.world.anvil.rpc_url, "--address", "0x" + bonded.world.exchange.address.hex()]
-        (tmp_path / "key").write_text("0x" + STRANGER.secret.hex() + "\n")
-        key = ["--key-file", str(tmp_path / "key")] if send else []
+        key = ["--key-file", keystore_file(tmp_path, STRANGER)] if send else []
         code = cli.main(["claim", *node, "--order", order, "--receipt", receipt, *key, *more])
         told = capsys.readouterr()
         return code, told.out, told.err
@@ -167,7 +168,8 @@ def test_a_replacement_must_replace_the_order_and_be_its_traders(bonded: Bonded,
         (foreign, "give two orders of one trader"),
         (forged, "--replacement: must be signed by the order's trader"),
     ):
-        given = (5).to_bytes(4, "big").hex() + bonded.receipt_of(other, 5).signature.hex()
+        receipt = bonded.receipt(order_hash(bonded.separator, other.schedule), 5)
+        given = (5).to_bytes(4, "big").hex() + receipt.signature.hex()
         record = bonded.record(bought).hex()
         code, _, error = run(record, given, "--replacement", bonded.record(other).hex(), send=False)
         assert code == 2

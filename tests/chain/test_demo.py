@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -15,9 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from api.services import audit, commands, community, delivery
+from api.services import audit, commands, delivery
 from api.services.cast import CONNECTION_W, make_cast
-from api.services.community import CommunityDay, MeasuredChain, Plan
+from api.services.community import CommunityDay
+from api.services.measured import MeasuredChain
+from api.services.plan import Plan, check_day
 from oracle import homes
 from oracle.homes import load_homes
 from settlement.chain.anvil import Anvil
@@ -25,8 +28,10 @@ from settlement.chain.client import AnvilClock
 from settlement.chain.deploy import read_deployment
 from settlement.cli import main
 from settlement.errors import TrellisError
+from settlement.reference.orders import signed_hash
 from settlement.reports import html
 from settlement.reports.economics import economics
+from settlement.reports.facts import DayFacts
 from settlement.reports.tables import print_tables, report_console
 
 HOMES = 4
@@ -46,15 +51,16 @@ def day():
     cast = make_cast(plan.seed, range(1, HOMES + 1))
     with Anvil(timestamp=plan.opens_at) as anvil:
         chain = MeasuredChain(str(anvil.ipc_path))
-        found = CommunityDay(plan, cast, load_homes(HOMES), chain, AnvilClock(chain))
-        for step in (found.deploy, found.register, found.order, found.clear, found.deliver, found.settle):
-            step()
-        yield found
+        found = CommunityDay(plan, cast, load_homes(HOMES), chain, AnvilClock(chain), anvil.rpc_url)
+        with closing(found):
+            for step in (found.deploy, found.register, found.order, found.clear, found.deliver, found.settle):
+                step()
+            yield found
 
 
 def test_all_money_and_energy_adds_up_on_the_chain(day) -> None:
     report = economics(day.facts())
-    assert [row.total for row in report.zero_sums] == [0] * 8
+    assert [row.total for row in report.zero_sums] == [0] * 11
     assert report.over_hours("local_wh") > 0
 
 
@@ -70,6 +76,53 @@ def test_what_a_home_did_not_deliver_it_is_not_paid_and_its_buyers_get_back(day)
         print_tables(console, report)
     assert all(name in shown.get().split("Delivery")[1] for name in paid)
     assert "not<br>delivered" in html.render(report)
+
+
+def test_each_home_and_the_supplier_were_told_their_day_by_the_api(day) -> None:
+    facts = day.facts()
+    assert [one.account for one in facts.told] == [agent.account for agent in day.agents.traders]
+    assert sum(one.receipts for one in facts.told) == len(day.sealed.orders)
+    for one in facts.told:
+        assert one.bill_nano == -day.exchange.cash(one.account).free + _deposit(facts, one.account)
+        assert dict(one.filled) == {
+            o.order: sum(o.filled_wh) for o in facts.orders if o.trader == one.account
+        }
+
+
+def _deposit(facts: DayFacts, account: bytes) -> int:
+    return next(one.deposited_nano for one in facts.accounts if one.account == account)
+
+
+def test_a_bill_of_the_api_that_is_a_nano_off_fails_the_day(day) -> None:
+    facts = day.facts()
+    first, *rest = facts.told
+    wrong = replace(facts, told=(replace(first, bill_nano=first.bill_nano + 1), *rest))
+    report = economics(wrong)
+    assert [row.name for row in report.zero_sums if not row.holds] == [
+        "the API's bills against the chain's cash"
+    ]
+    assert not report.holds
+    hidden = replace(facts, told=(replace(first, filled=first.filled[1:]), *rest))
+    assert [row.unit for row in economics(hidden).zero_sums if not row.holds] in ([], ["Wh"])
+
+
+def test_the_operator_clears_what_the_api_has_a_receipt_for_and_signs_none_itself(day) -> None:
+    hashes = {one.hash for agent in day.agents.traders for one in agent.accepted}
+    assert hashes == set(day.sealed.hashes)
+    assert day.session.params.receipt_signer == day.cast.receipts.address
+    assert day.cast.receipts.address not in day.cast.members
+
+
+def test_one_home_s_orders_are_signed_by_a_session_key_and_none_by_its_owner(day) -> None:
+    keyed, separator = day.agents.keyed, day.exchange.separator
+    signers = {signed_hash(separator, one.order)[1] for agent in day.agents.homes for one in agent.accepted}
+    assert day.cast.session_key.address in signers
+    assert keyed.wallet.address not in signers
+    assert len(signers) == HOMES
+    (key,) = keyed.client.keys(keyed.account)
+    assert (key.key, key.expires_at) == (day.cast.session_key.address, day.plan.starts_at)
+    assert sum(wh for _, wh in keyed.filled) > 0
+    assert any(keyed.name in note and "session key" in note for note in day.facts().notes)
 
 
 def test_the_chain_filled_what_the_matcher_said(day) -> None:
@@ -95,7 +148,10 @@ def test_all_trouble_is_found_and_told(day) -> None:
     assert ("meter or register not registered", 1) in outcomes
     assert ("the same reading again", delivery.REPEATED) in outcomes
     assert ("estimated from its past, flagged", 2 * delivery.OFFLINE_WINDOWS) in outcomes
-    assert ("refused: its trader did not sign it", 1) in outcomes
+    assert (
+        "refused by the API: the order is not taken: neither its trader nor a session key of it signed it",
+        1,
+    ) in outcomes
     assert any("outvoted 2 to 1" in outcome for outcome, _ in outcomes)
 
 
@@ -125,7 +181,7 @@ def test_no_transaction_is_forgotten(day) -> None:
 
 
 def test_orders_know_nothing_of_the_days_after_the_gate_opened(day) -> None:
-    before = day.home_orders()
+    before = day.decisions.homes()
     gate_day = day.plan.day - timedelta(days=1)
     start = homes.day_of(gate_day).first_window - day.measured.first_window
     changed = []
@@ -136,7 +192,7 @@ def test_orders_know_nothing_of_the_days_after_the_gate_opened(day) -> None:
     real = day.measured
     try:
         day.measured = replace(real, homes=tuple(changed))
-        assert day.home_orders() == before
+        assert day.decisions.homes() == before
     finally:
         day.measured = real
 
@@ -151,16 +207,17 @@ def streets():
     cast = make_cast(plan.seed, range(1, HOMES + 1), plan.streets, plan.cars)
     with Anvil(timestamp=plan.opens_at) as anvil:
         chain = MeasuredChain(str(anvil.ipc_path))
-        found = CommunityDay(plan, cast, load_homes(HOMES), chain, AnvilClock(chain))
-        for step in (found.deploy, found.register, found.order, found.clear, found.deliver, found.settle):
-            step()
-        yield found, anvil.rpc_url
+        found = CommunityDay(plan, cast, load_homes(HOMES), chain, AnvilClock(chain), anvil.rpc_url)
+        with closing(found):
+            for step in (found.deploy, found.register, found.order, found.clear, found.deliver, found.settle):
+                step()
+            yield found, anvil.rpc_url
 
 
 def test_all_money_and_energy_of_two_streets_adds_up_on_the_chain(streets) -> None:
     day, _ = streets
     report = economics(day.facts())
-    assert [row.total for row in report.zero_sums] == [0] * 9
+    assert [row.total for row in report.zero_sums] == [0] * 12
     assert [street.homes for street in report.streets] == [2, 2]
 
 
@@ -338,7 +395,7 @@ def test_a_folder_that_cannot_be_made_is_named_before_anything_runs(tmp_path, ca
 
 def test_options_agree_with_the_data() -> None:
     assert commands.HOMES == homes.HOMES
-    community.check_day(date.fromisoformat(commands.DEFAULT_DAY))
+    check_day(date.fromisoformat(commands.DEFAULT_DAY))
 
 
 # The audit ----------------------------------------------------------------------------------------------

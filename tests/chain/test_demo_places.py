@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.services import places
-from api.services.community import Plan
+from api.services.plan import Plan
 from settlement.chain.anvil import Anvil
 from settlement.chain.client import Chain
 from settlement.cli import main

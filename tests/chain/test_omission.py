@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from audit_world import audited
-from chain_world import GATE, STRANGER, World, running_world
+from chain_world import GATE, STRANGER, World, key, running_world
 from claims_world import (
     BIG,
     BOND,
@@ -27,9 +27,11 @@ from claims_world import (
 from settlement.chain import claims, operator
 from settlement.chain.errors import BadReceipt, ContractRevert, UnacceptableOrder, WrongProgress
 from settlement.chain.receipts import Kept, cancel_hash, check_receipt, keep
+from settlement.reference import orders
 from settlement.reference.receipts import SignedReceipt
 from settlement.reference.schedule import SELL, Schedule, SignedSchedule
 
+AGENT = key(400)
 LOCKED = BOND * 1010
 ROUNDS = 12
 STEPS = 60
@@ -128,7 +130,7 @@ def test_a_void_session_pays_and_a_forced_order_makes_it_void(
     assert [bonded.hash(one) for one in claims.submitted(world.exchange, bonded.session)] == [
         bonded.hash(sold)
     ]
-    monkeypatch.setattr(operator, "_with_submitted", lambda _exchange, _session, given: given)
+    monkeypatch.setattr(claims, "submitted", lambda *_: [])
     with pytest.raises(ContractRevert, match="SubmissionOmitted"):
         bonded.prove(bought)
     bonded.pass_deadline()
@@ -202,7 +204,9 @@ def test_the_intake_refuses_what_it_could_not_keep_its_word_on(bonded: Bonded) -
     with pytest.raises(UnacceptableOrder, match="another account"):
         intake.cancel(now, bonded.hash(sold), bonded.cancel(sold, BUYER))
     receipt = intake.cancel(now, bonded.hash(sold), bonded.cancel(sold))
-    assert intake.cancel(now, bonded.hash(sold), b"") == receipt
+    assert intake.cancel(now, bonded.hash(sold), bonded.cancel(sold)) == receipt
+    with pytest.raises(UnacceptableOrder):
+        intake.cancel(now, bonded.hash(sold), b"")
     refused("replaced or cancelled", sold)
     assert [bonded.hash(one) for one in intake.book()] == [bonded.hash(forced)]
 
@@ -268,7 +272,30 @@ class Play:
         ]
         second = [bonded.replacing(one) for one in first[::2]]
         third = [bonded.replacing(one) for one in second[::2]]
-        self.orders = [*first, *second, *third]
+        self.orders = [*first, *second, *third, *self.of_an_agent(first[:4])]
+
+    def of_an_agent(self, own: list[SignedSchedule]) -> list[SignedSchedule]:
+        """Orders that it signs for the buyer, and what takes their place, or the place of the buyer's own."""
+        bonded, dice = self.bonded, self.dice
+        first = [bonded.by(AGENT, one) for one in own]
+        second = [bonded.by(AGENT, bonded.replacing(one)) for one in first]
+        third = [bonded.replacing(one) for one in second[:2]]
+        never = [bonded.by(AGENT, bonded.replacing(one)) for one in own[2:]]
+        self.granted = dice.random() < 0.85
+        if self.granted:
+            bonded.grant(BUYER, AGENT)
+        return [*first, *second, *third, *never]
+
+    def revoke(self) -> None:
+        if self.granted and self.dice.random() < 0.3:
+            self.granted = False
+            self.bonded.revoke(BUYER, AGENT)
+
+    def readable(self, order: SignedSchedule) -> bool:
+        """Whether it may be in a book."""
+        signer = orders.signed_hash(self.bonded.separator, order)[1]
+        keys = self.bonded.world.model.state.keys
+        return signer == order.schedule.trader or (order.schedule.trader, signer) in keys
 
     def pick(self) -> SignedSchedule:
         return self.dice.choice(self.orders)
@@ -282,7 +309,9 @@ class Play:
         world, bonded = self.bonded.world, self.bonded
         forced = [one for one in self.orders if bonded.hash(one) in world.model.state.submitted]
         most = min(len(self.orders), bonded.session.params.max_orders)
-        chosen = self.dice.sample(self.orders, self.dice.randrange(most + 1))
+        self.revoke()
+        readable = [one for one in self.orders if self.readable(one)]
+        chosen = self.dice.sample(readable, min(self.dice.randrange(most + 1), len(readable)))
         book = {bonded.hash(one): one for one in chosen}
         book |= {bonded.hash(one): replace(one, submitted=True) for one in forced}
         how = self.dice.choice(("prove", "prove", "commit", "silent"))
@@ -294,6 +323,7 @@ class Play:
         if how != "prove":
             self.bonded.both("claim_void", 0, bonded.record(self.pick()), bonded.receipt_of(self.pick()))
             bonded.pass_deadline()
+        self.revoke()
 
     def step(self) -> None:
         dice, bonded = self.dice, self.bonded
@@ -304,10 +334,11 @@ class Play:
             receipt = dice.choice(
                 (bonded.receipt_of(other), SignedReceipt(0, bytes(65)), SignedReceipt(1, b""))
             )
-        cancel = bonded.cancel(order, dice.choice((None, None, BUYER)))
+        cancel = bonded.cancel(order, dice.choice((None, None, BUYER, AGENT, AGENT)))
         cancel_receipt = bonded.receipt(cancel_of(bonded, order), 1)
         again = dice.choice([*self.orders, bonded.replacing(order)])
-        chain = b"".join(bonded.record(one) for one in self.chain(order)[: dice.randrange(3)])
+        shown = [order, *self.chain(order)][dice.randrange(2) : 1 + dice.randrange(3)]
+        chain = b"".join(bonded.record(one) for one in shown)
         proved = (
             ("claim_omission", 0, record, receipt, bonded.absence(dice.choice((order, order, other)))),
             ("claim_cancelled", 0, record, bonded.inclusion(order), cancel, cancel_receipt),
@@ -321,7 +352,7 @@ class Play:
             ("claim_committed", 0, record, bonded.inclusion(dice.choice((order, order, other)))),
             ("claim_submitted", 0, record),
         )
-        last = bonded.cancel(self.chain(order)[0]) if chain else cancel
+        last = bonded.cancel(shown[-1], dice.choice((None, AGENT))) if chain else cancel
         late = (
             ("defend_cancelled", hash_, 0, chain, last),
             ("defend_replaced", hash_, 0, chain, bonded.inclusion(dice.choice([order, *self.chain(order)]))),

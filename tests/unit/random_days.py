@@ -14,6 +14,7 @@ from inspect import signature
 from typing import Any, cast
 
 import correction_world as made
+import key_holders
 import reference_world as world
 import settling_world
 import tree_world
@@ -176,6 +177,8 @@ class Opened:
     exchange: Exchange
     grid: Grid
     big: bool
+    agents: random.Random
+    """What they are granted, and sign."""
     prices: dict[int, list[RoundPrices]] = field(default_factory=dict)
     """Of its proved rounds, by zone."""
 
@@ -198,7 +201,8 @@ class Opened:
         told = [draw_order(dice, session, nonce, self.big) for nonce in range(dice.choice((6, 20, 30)))]
         if dice.random() < 0.5:
             told = crowded(dice, session, told)
-        signed = [tree_world.sign(exchange.separator, order) for order in told]
+        key_holders.draw_keys(self.agents, exchange, session)
+        signed = [key_holders.sign_by_some(self.agents, exchange, order) for order in told]
         orders = tree_world.acceptable(exchange, session, signed)
         now = session.params.gate
         prepared = tree_world.prepare(exchange, session, orders, now)
@@ -221,7 +225,7 @@ def alone(grid: Grid) -> tuple[Exchange, Mirror | None]:
     return tree_world.make_exchange(grid, WINDOWS), None
 
 
-def open_day(dice: random.Random, start: Start) -> tuple[Opened, Recorder]:
+def open_day(dice: random.Random, start: Start, agents: random.Random) -> tuple[Opened, Recorder]:
     """A day with everyone's meters registered and bonds set aside."""
     grid = draw_grid(dice)
     plain, mirror = start(grid)
@@ -235,7 +239,7 @@ def open_day(dice: random.Random, start: Start) -> tuple[Opened, Recorder]:
         exchange.change_member(world.OPENING, account, 15, WH_LIMIT - 1, False)
     exchange.set_challenge_bond(dice.choice((0, BOND)))
     exchange.bond_oracles(world.OPENING, BALANCING_ADDRESS, POT)
-    return Opened(exchange, grid, big), recorder
+    return Opened(exchange, grid, big, agents), recorder
 
 
 def homes_of(exchange: Exchange) -> list[bytes]:
@@ -374,7 +378,7 @@ def flags_of(committed: made.Committed, account: bytes) -> tuple[int, ...]:
 def live(seed: int, per_part: int | None = None, start: Start = alone) -> Lived:
     """Trades, posts, settles and certifies. How parts are cut is drawn apart, or given."""
     dice, cuts = random.Random(seed), random.Random(seed + 1)
-    opened, recorder = open_day(dice, start)
+    opened, recorder = open_day(dice, start, random.Random(seed + 2))
     for number in range(dice.randint(1, 3)):
         opened.trade(dice, number)
     exchange = opened.exchange

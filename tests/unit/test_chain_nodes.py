@@ -222,6 +222,20 @@ def test_the_price_of_gas_is_the_chains_base_fee(pair: tuple[Node, Node, list[st
     assert Chain(pair[2], gas_price=0).gas_price == 0
 
 
+def test_a_party_waits_until_its_node_has_a_block_that_anothers_has(
+    pair: tuple[Node, Node, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, rpcs = pair
+    first.ledger.height, second.behind = 9, 4
+    threading.Timer(0.2, lambda: setattr(second, "behind", 0)).start()
+    chain = Chain(rpcs[::-1])
+    chain.wait_for_block(Chain(rpcs).block_number())
+    assert chain.block_number() == 9
+    monkeypatch.setattr(client, "RECEIPT_TIMEOUT_S", 0.2)
+    with pytest.raises(NoAnswer, match="stays below block 10"):
+        chain.wait_for_block(10)
+
+
 # The pace -----------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from oracle import challenge_files, homes
-from oracle.live import broker, shell
+from oracle.live import broker, passwords
 from settlement.chain import claim_input, deploy
 from settlement.errors import TrellisError
 from settlement.formats.grid import read_grid
@@ -28,7 +28,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "a deployment": lambda file: deploy.read_deployment(cast("Any", None), file),
     "measured homes": lambda file: homes._schema(file.parent),
     "a broker's credentials": broker._credentials,
-    "a broker's password": lambda file: shell._password(file, "oracle"),
+    "a broker's password": lambda file: passwords.read_password(file, "oracle"),
     "a network": lambda file: folder.read_network(file.parent),
 }
 NAMES = {"measured homes": "schema.json", "a network": folder.FILE}

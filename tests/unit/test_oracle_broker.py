@@ -128,3 +128,18 @@ def test_a_password_is_hashed_as_mosquitto_does() -> None:
         "eTMne9RoOMyXAvZEdVhwpOhCVNedN+hbdOHjxNTn6K1M9m55jeXDpXCKOLYHni/4TmotxvN3qrKJfb2W4CNlqw=="
     )
     assert broker.hashed("trellis", base64.b64decode("ux30NTNTe3/hPPfj")) == written
+
+
+def test_an_oracle_publishes_ballots_under_its_own_name_only_and_meters_none(tmp_path: Path) -> None:
+    names = ("oracle-1", "oracle-2")
+    broker.write(broker.Plan(tmp_path, tuple(REGISTRY), names))
+    rules = (tmp_path / "acl").read_text()
+    everyone, *own = rules.split("\nuser ")
+    assert "ballots" not in everyone
+    for name, lines in zip(names, own, strict=True):
+        assert lines.startswith(name)
+        ballots = [line for line in lines.splitlines() if "ballots" in line]
+        assert ballots == [
+            "topic read trellis/v1/oracles/+/ballots",
+            f"topic write trellis/v1/oracles/{name}/ballots",
+        ]

@@ -30,7 +30,7 @@ from settlement.reference import (
 )
 from settlement.reference.correction import Correction, Difference
 from settlement.reference.exchange.events import ScheduleCleared
-from settlement.reference.messages import Acceptance, Transfer, Withdrawal
+from settlement.reference.messages import Acceptance, KeyGrant, KeyRevocation, Transfer, Withdrawal
 from settlement.reference.orders import encode_all, order_hash
 from settlement.reference.posting import Entry, Posting
 from settlement.reference.product_id import ProductId
@@ -123,6 +123,8 @@ METER_SECRET = 7
 ENTRY = Entry(TRADER, (0, 1, 2, 0, 1), (-1200, 0, 350, 2**30 - 1, -(2**30) + 1))
 MESSAGES = {
     "Withdrawal": Withdrawal(TRADER, 12_345_678_901, 3, 1_728_000_000),
+    "KeyGrant": KeyGrant(TRADER, b"\x0a" * 20, 7, 5, 4_500, 2_000_000_000, 1_760_000_000, 4, 1_728_000_000),
+    "KeyRevocation": KeyRevocation(TRADER, b"\x0a" * 20, 5, 1_728_000_000),
     "Transfer": Transfer(
         TRADER, OTHER, product_id.encode(ProductId(960_010, 1800, 0, 3, round=2)), 250, 4, 1_728_000_000
     ),

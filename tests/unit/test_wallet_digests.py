@@ -47,6 +47,11 @@ TYPES = {
     "Receipt": "bytes32 session,bytes32 hash,uint32 sequence",
     "Cancel": "bytes32 orderHash,bytes32 session",
     "Withdrawal": "address account,uint256 amountNano,uint256 nonce,uint256 deadline",
+    "KeyGrant": (
+        "address account,address key,uint32 zone,uint8 kinds,uint32 maxWhPerWindow,"
+        "uint128 maxSpendNanoPerDay,uint64 expiry,uint256 nonce,uint256 deadline"
+    ),
+    "KeyRevocation": "address account,address key,uint256 nonce,uint256 deadline",
     "Transfer": "address from,address to,uint256 id,uint256 amountWh,uint256 nonce,uint256 deadline",
     "Acceptance": "address to,address from,uint256 id,uint256 amountWh,uint256 nonce,uint256 deadline",
 }

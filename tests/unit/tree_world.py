@@ -23,11 +23,12 @@ from settlement.reference.clearing import Carry, Header
 from settlement.reference.closing import ClosedZone
 from settlement.reference.exchange import Exchange
 from settlement.reference.flexible import FlexibleSchedule, SignedFlexible
-from settlement.reference.orders import Order, SignedOrder, encode_all, order_hash
+from settlement.reference.orders import Order, SignedOrder, encode_all, order_hash, signed_hash
 from settlement.reference.product_id import ENERGY
 from settlement.reference.record import BUY, NO_ADDRESS
 from settlement.reference.schedule import Schedule, SignedSchedule
 from settlement.reference.session import NO_PARENT, UNLIMITED_WH, Grid, SessionParams
+from settlement.reference.session_key import KeyRing
 
 DAY, WINDOW_LENGTH = world.DAY, world.WINDOW_LENGTH
 OPENING, GATE, DAY_END = world.OPENING, world.GATE, world.DAY_END
@@ -185,10 +186,16 @@ def accounts_of(exchange: Exchange, now: int, addresses: Iterable[bytes]) -> dic
 
 def prepare(exchange: Exchange, session: Session, given: Sequence[SignedOrder], now: int = GATE) -> Prepared:
     """What an honest operator posts for these orders."""
-    known = exchange.state.members
-    sealed: SealedBook = books.seal(exchange.separator, session, given, known)
+    known, ring = exchange.state.members, ring_of(exchange, now)
+    sealed: SealedBook = books.seal(exchange.separator, session, given, known, ring)
     accounts = accounts_of(exchange, now, sealed.accounts())
-    return prepared.prepare(session, sealed, books.judge(session, sealed, accounts))
+    return prepared.prepare(session, sealed, books.judge(session, sealed, accounts, ring))
+
+
+def ring_of(exchange: Exchange, now: int) -> KeyRing:
+    """Session keys as the chain would tell them."""
+    keys = exchange.state.keys
+    return KeyRing(dict(keys), {place: exchange.key_use(now, *place) for place in keys})
 
 
 @dataclass
@@ -277,10 +284,11 @@ def draw(seed: int, zones: int | None = None, count: int | None = None, **change
 
 def acceptable(exchange: Exchange, session: Session, given: Sequence[SignedOrder]) -> list[SignedOrder]:
     """Without those that a sealing operator leaves out."""
-    kept = {order_hash(exchange.separator, one.schedule): one for one in given}
+    kept = {signed_hash(exchange.separator, one)[0]: one for one in given}
+    known, ring = exchange.state.members, ring_of(exchange, GATE)
     while True:
         try:
-            books.seal(exchange.separator, session, list(kept.values()), exchange.state.members)
+            books.seal(exchange.separator, session, list(kept.values()), known, ring)
         except books.UnacceptableOrder as refusal:
             del kept[refusal.order_hash]
         else:
