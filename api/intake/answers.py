@@ -29,6 +29,7 @@ _FIXES = (
     ("its session key did not sign", "message/replaces", "its trader signs the replacement"),
     ("its cancel is not signed", "signature", "r, s, v over the typed data: 65 bytes, low s, v 27 or 28"),
     ("it is of another session", "message/zone", "kind and zone are of the session's grid"),
+    ("you hold no session key", "message/trader", "your own account, or one that granted you a session key"),
     ("its session was not opened", "message/session", "the id of an open session: GET /v1/sessions"),
     ("is no member that may trade", "message/trader", "the community's registrar registers members"),
     ("its account's lanes hold", "message/quantityWh", "ask for less in a window"),

@@ -81,6 +81,8 @@ async def _complete(body: Any, caller: bytes, desk: Desk) -> Order:
     if session is None:
         raise answers.refusal(Declined(None, "its session was not opened yet"))
     trader = draft.trader or caller
+    if trader != caller and not (await desk.keys.of([(trader, caller)])).keys:
+        raise answers.refusal(Declined(None, "you hold no session key of its trader"))
     member = (await desk.members.of([trader]))[trader]
     values = draft.model_dump() | {"trader": trader}
     values["kind"] = session.params.kind if draft.kind is None else draft.kind
@@ -107,7 +109,7 @@ async def cancel_typed_data(
 ) -> TypedDataAnswer:
     """The EIP-712 data that takes an accepted order back."""
     row = await store.order(body.order)
-    if row is None:
+    if row is None or to_hex(caller.account) not in (row.trader, row.signer, row.brought_by):
         raise answers.refusal(Declined(body.order, "it is not in the book"), cancel=True)
     (chain_id, separator), session = await desk.domain(), to_bytes(row.session)
     typed = wire.typed_cancel(body.order, session, chain_id, desk.exchange)

@@ -156,11 +156,11 @@ def _book(each: Sequence[Named]) -> ZoneBook:
 
 def check_order(session: Session, one: Named, member: Member | None, ring: KeyRing = NO_KEYS) -> None:
     """UnacceptableOrder if the contract would revert on this order in this session."""
-    check_terms(session, one.hash, one.order.schedule, member)
-    if not any(one.signer):
+    if not any(one.signer):  # before anything is said of its trader: that is for who may sign for it
         raise UnacceptableOrder(one.hash, "InvalidSignature")
     if not session_key.signs_for(ring.keys, *one.place, session.params.gate):
         raise UnacceptableOrder(one.hash, "neither its trader nor a session key of it signed it")
+    check_terms(session, one.hash, one.order.schedule, member)
 
 
 def check_terms(session: Session, order_hash: bytes, one: Order, member: Member | None) -> None:

@@ -35,7 +35,8 @@ from settlement.reference.record import NO_HASH
 from settlement.reference.session_key import NO_KEYS, NOT_USED, KeyRing
 
 MOST_RECEIPTS = 64
-"""For one trader and session, so that nobody uses up the session's sequences."""
+"""Orders of one trader and session, so that nobody uses up the session's sequences; each may be cancelled
+besides."""
 
 Place = tuple[bytes, int, int]
 """Trader, side, quality: what shares lanes."""
@@ -186,7 +187,7 @@ class Intake:
         digest = cancel_hash(self.separator, self.session.id, order_hash)
         entry = self._replaceable(order_hash, order_hash)
         self.require_word(order_hash, signature)
-        sequence = self._next(order_hash, entry.trader)
+        sequence = self._next(order_hash, entry.trader, 2 * MOST_RECEIPTS)
         self._leave_out(order_hash)
         return Booked(digest, sequence, entry.trader, None, order_hash)
 
@@ -264,9 +265,9 @@ class Intake:
                 others.subtract(dict(asked(before.schedule)))
         return max(wh + others[window] for window, wh in asked(order.schedule))
 
-    def _next(self, order_hash: bytes, trader: bytes) -> int:
+    def _next(self, order_hash: bytes, trader: bytes, most: int = MOST_RECEIPTS) -> int:
         sequence = self.next_sequence
-        if sequence >= self.session.params.max_orders or self.given[trader] >= MOST_RECEIPTS:
+        if sequence >= self.session.params.max_orders or self.given[trader] >= most:
             raise UnacceptableOrder(order_hash, "there are no receipts left")
         self.next_sequence += 1
         self.given[trader] += 1

@@ -62,7 +62,7 @@ def line(day: DayEconomics) -> str:
     told = day.facts.told
     return (
         f"{len(told)} wallets logged in, {count(sum(one.receipts for one in told))} receipts checked; "
-        "bills in the last nano as the chain's cash"
+        "bills are the chain's cash to the last nano"
     )
 
 

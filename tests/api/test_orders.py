@@ -22,7 +22,7 @@ from api.intake.store import IntakeStore
 from api.schemas.orders import RECORDS
 from settlement.chain.receipts import check_receipt
 from settlement.chain.rpc import to_bytes
-from settlement.chain.sign import Signer, sign_flexible
+from settlement.chain.sign import Signer, sign_flexible, sign_schedule
 from settlement.errors import InputError
 from settlement.reference import eip712
 from settlement.reference.flexible import FlexibleSchedule
@@ -248,7 +248,27 @@ async def test_an_order_in_another_s_name_is_refused(api: Api, bonded: Bonded) -
     forged = replace(order, signature=bonded.order(SELLER).signature)
     assert (await send(api, forged, SELLER)).json()["errors"][0]["pointer"] == "/signature"
     stranger = replace(order, schedule=replace(order.schedule, trader=STRANGER.address))
-    assert (await send(api, stranger)).json()["errors"][0]["pointer"] == "/message/trader"
+    assert (await send(api, stranger)).json()["errors"][0]["pointer"] == "/signature"
+    signed = sign_schedule(STRANGER, bonded.world.exchange.separator, stranger.schedule)
+    own = (await send(api, signed, STRANGER)).json()
+    assert own["errors"][0]["pointer"] == "/message/trader"
+
+
+async def test_who_is_a_member_is_told_to_nobody_else(api: Api, bonded: Bonded) -> None:
+    """Without a signature or a session key of an account, what the service says does not depend on it."""
+    headers = await api.as_(STRANGER)
+    told = []
+    for account in (BUYER.address, bytes(19) + b"\7"):
+        message = {"session": hex_of(bonded.session.id), "side": 0, "quality": 0, "trader": hex_of(account)}
+        message |= {"firstWindow": str(bonded.session.params.first_window)}
+        message |= {"quantityWh": ["1"], "limitMicroPerKWh": ["1"]}
+        body = {"primary_type": "Schedule", "message": message}
+        answer = await api.http.post("/v1/orders/typed-data", json=body, headers=headers)
+        forged = replace(bonded.order(BUYER), signature=bonded.order(SELLER).signature)
+        forged = replace(forged, schedule=replace(forged.schedule, trader=account))
+        told.append((answer.status_code, answer.json()["errors"], (await send(api, forged)).json()["errors"]))
+    assert told[0] == told[1]
+    assert told[0][0] == 422
 
 
 async def test_a_batch_is_answered_order_by_order_as_json_and_as_records(api: Api, bonded: Bonded) -> None:

@@ -91,13 +91,13 @@ class PlainIntake:
         if digest in self.sequences:
             return self.sequences[digest]
         self.require(now < PARAMS.gate and hash_ in self.taken)
-        sequence = self.give(digest, self.taken[hash_].schedule.trader)
+        sequence = self.give(digest, self.taken[hash_].schedule.trader, 2 * MOST_RECEIPTS)
         del self.taken[hash_]
         self.out.add(hash_)
         return sequence
 
-    def give(self, hash_: bytes, trader: bytes) -> int:
-        self.require(len(self.sequences) < PARAMS.max_orders and self.given[trader] < MOST_RECEIPTS)
+    def give(self, hash_: bytes, trader: bytes, most: int = MOST_RECEIPTS) -> int:
+        self.require(len(self.sequences) < PARAMS.max_orders and self.given[trader] < most)
         self.sequences[hash_] = len(self.sequences)
         self.given[trader] += 1
         return self.sequences[hash_]
@@ -197,7 +197,9 @@ def test_a_session_s_receipts_and_a_trader_s_are_counted() -> None:
         intake.take(1, make(number, tiny, NO_HASH), MEMBER)
     with pytest.raises(UnacceptableOrder, match="no receipts left"):
         intake.take(1, make(MOST_RECEIPTS, tiny, NO_HASH), MEMBER)
-    for number in range(PARAMS.max_orders - MOST_RECEIPTS):
+    withdrawn = orders.order_hash(SEPARATOR, make(0, tiny, NO_HASH).schedule)
+    intake.cancel(1, withdrawn, sign_cancel(TRADERS[0], SEPARATOR, Cancel(withdrawn, SESSION.id)))
+    for number in range(PARAMS.max_orders - MOST_RECEIPTS - 1):
         intake.take(1, make(number, ("take", 1, *tiny[2:]), NO_HASH), MEMBER)
     with pytest.raises(UnacceptableOrder, match="no receipts left"):
         intake.take(1, make(99, ("take", 1, *tiny[2:]), NO_HASH), MEMBER)
